@@ -1,0 +1,229 @@
+"""The folder for state: secrets and pinned ports of each environment, and the locks.
+
+`$XDG_STATE_HOME/envctl/<name>/` (default `~/.local/state`), mode 0700; files 0600, written whole, fsynced, then
+renamed, so that a crash leaves the old or the new one. What is running is never read from here: the engine says
+that by labels. Losing this folder loses nothing but the pins; secrets are read back from the containers.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import secrets as randomness
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from envctl.errors import Busy, StateFolderError
+from envctl.protocols import NotReady
+from envctl.waiting import TimedOut, until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+SECRET_BYTES = 24
+"""Entropy of a password: 192 bits, 32 characters that need no quoting anywhere."""
+
+
+@dataclass
+class Pins:
+    """What must outlive a process and is not the engine's to know.
+
+    `secrets` and `ports` by service; `ready` says which start of which container was proven ready
+    (`{container id: started_at}`) and `ready_ms` how long each service took.
+    """
+
+    secrets: dict[str, dict[str, str]] = field(default_factory=dict)
+    ports: dict[str, dict[str, int]] = field(default_factory=dict)
+    ready: dict[str, str] = field(default_factory=dict)
+    ready_ms: dict[str, int] = field(default_factory=dict)
+    origins: dict[str, str] = field(default_factory=dict)
+    profiles: list[str] = field(default_factory=list)
+    digest: str = ""
+    ttl: float | None = None
+
+    def secret(self, service: str, identity: str) -> str:
+        """The password of one identity of one service, made on first use."""
+        return self.secrets.setdefault(service, {}).setdefault(identity, randomness.token_urlsafe(SECRET_BYTES))
+
+
+class StateFolder:
+    """The state of one environment on this machine."""
+
+    def __init__(self, name: str, root: Path | None = None) -> None:
+        self.name = name
+        self.root = root or state_root()
+        self.path = self.root / name
+
+    def create(self) -> None:
+        """Make the folder; idempotent.
+
+        Raises:
+            StateFolderError: it cannot be made or written.
+
+        """
+        try:
+            self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.path.mkdir(mode=0o700, exist_ok=True)
+            if not os.access(self.path, os.W_OK):
+                raise PermissionError(13, "read-only")
+        except OSError as error:
+            raise _unusable(self.path, error) from error
+
+    def load(self) -> Pins:
+        """The pins; empty ones when there are none yet."""
+        try:
+            text = (self.path / "environment.json").read_text()
+        except FileNotFoundError:
+            return Pins()
+        except OSError as error:
+            raise _unusable(self.path, error) from error
+        try:
+            data: dict[str, Any] = json.loads(text)
+            return Pins(**{key: value for key, value in data.items() if key in Pins.__dataclass_fields__})
+        except (ValueError, TypeError, AttributeError) as error:
+            raise StateFolderError(
+                f"the state of environment {self.name!r}",
+                f"{self.path / 'environment.json'} is damaged ({error})",
+                f"remove it and run `envctl --env {self.name} down`, then `up`",
+            ) from error
+
+    def save(self, pins: Pins) -> None:
+        """Write the pins: whole or not at all."""
+        self.write("environment.json", json.dumps(asdict(pins), indent=1))
+
+    def write(self, file: str, text: str) -> Path:
+        """Write one 0600 file of this environment, fsynced, atomically; returns its path."""
+        path = self.path / file
+        draft = path.with_name(f".{file}.{os.getpid()}")
+        try:
+            descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            with os.fdopen(descriptor, "w") as stream:
+                stream.write(text)
+                stream.flush()
+                os.fsync(stream.fileno())
+            draft.replace(path)
+        except OSError as error:
+            draft.unlink(missing_ok=True)
+            raise _unusable(self.path, error) from error
+        return path
+
+    def touch(self) -> None:
+        """Note that the environment is in use now, for `--ttl`. A folder that is gone or read-only is not an error:
+        looking at an environment must work for those who may only look.
+        """
+        if os.access(self.path, os.W_OK):
+            (self.path / "used").touch(mode=0o600)
+
+    def last_used(self) -> float | None:
+        """Unix time of the last `touch`, None when there was none."""
+        path = self.path / "used"
+        return path.stat().st_mtime if path.exists() else None
+
+    def request_down(self) -> None:
+        """Tell an `up` that is at work to stop (see `down_requested`)."""
+        if self.path.is_dir():
+            (self.path / "down-requested").touch(mode=0o600)
+
+    def down_requested(self) -> bool:
+        """Whether another process wants this environment down."""
+        return (self.path / "down-requested").exists()
+
+    def clear_request(self) -> None:
+        """Forget an earlier request; called by whoever holds the lock."""
+        (self.path / "down-requested").unlink(missing_ok=True)
+
+    def remove(self) -> None:
+        """Delete the folder; called by whoever holds the lock. Idempotent."""
+        import shutil
+
+        try:
+            shutil.rmtree(self.path)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise _unusable(self.path, error) from error
+
+    @contextmanager
+    def locked(self, timeout: float) -> Iterator[None]:
+        """Hold this environment alone; released by the kernel when the process dies.
+
+        Raises:
+            Busy: another process held it for all of `timeout` seconds; names it.
+
+        """
+        with file_lock(self.path / "lock", timeout, f"environment {self.name!r}"):
+            yield
+
+    def others(self) -> Mapping[str, Pins]:
+        """The pins of all other environments of this user; unreadable ones are left out (they pin nothing here)."""
+        found: dict[str, Pins] = {}
+        for path in self.root.glob("*/environment.json"):
+            if path.parent.name != self.name:
+                try:
+                    found[path.parent.name] = StateFolder(path.parent.name, self.root).load()
+                except StateFolderError:
+                    continue
+        return found
+
+
+def state_root(environ: Mapping[str, str] | None = None) -> Path:
+    """`$XDG_STATE_HOME/envctl`, by default `~/.local/state/envctl`."""
+    base = (environ or os.environ).get("XDG_STATE_HOME")
+    return (Path(base) if base else Path.home() / ".local" / "state") / "envctl"
+
+
+@contextmanager
+def file_lock(path: Path, timeout: float, what: str) -> Iterator[None]:
+    """Hold an exclusive lock on `path`, which may be deleted by the holder.
+
+    Raises:
+        Busy: another process held it for all of `timeout` seconds.
+        StateFolderError: the file cannot be made.
+
+    """
+    try:
+        descriptor = until(lambda: _acquire(path), timeout, what)
+    except TimedOut as error:
+        raise Busy(
+            f"{what} for this process alone",
+            f"{error.last} has held it for {timeout:g} s",
+            "wait until it is done, or end it",
+        ) from error
+    except OSError as error:
+        raise _unusable(path.parent, error) from error
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _acquire(path: Path) -> int:
+    """The locked descriptor of the file that stands at `path` now."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # The former holder may have deleted the file between our open and our lock: then we hold nothing.
+        if os.fstat(descriptor).st_ino != path.stat().st_ino:
+            raise NotReady("a process that just finished")
+    except (BlockingIOError, FileNotFoundError) as error:
+        holder = os.pread(descriptor, 32, 0).decode(errors="replace").strip()
+        os.close(descriptor)
+        raise NotReady(f"process {holder}" if holder else "another process") from error
+    except BaseException:
+        os.close(descriptor)
+        raise
+    os.truncate(descriptor, 0)
+    os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+    return descriptor
+
+
+def _unusable(path: Path, error: OSError) -> StateFolderError:
+    return StateFolderError(
+        f"a folder for secrets, ports and journals at {path}",
+        error.strerror or str(error),
+        "make it writable, or set XDG_STATE_HOME to a folder that is",
+    )
