@@ -206,16 +206,14 @@ def _acquire(path: Path) -> int:
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        # The former holder may have deleted the file between our open and our lock: then we hold nothing.
-        if os.fstat(descriptor).st_ino != path.stat().st_ino:
-            raise NotReady("a process that just finished")
-    except (BlockingIOError, FileNotFoundError) as error:
+    except BlockingIOError as error:
         holder = os.pread(descriptor, 32, 0).decode(errors="replace").strip()
         os.close(descriptor)
         raise NotReady(f"process {holder}" if holder else "another process") from error
-    except BaseException:
+    # The former holder may have deleted the file between our open and our lock: then we hold nothing.
+    if not path.exists() or os.fstat(descriptor).st_ino != path.stat().st_ino:
         os.close(descriptor)
-        raise
+        raise NotReady("a process that just finished")
     os.truncate(descriptor, 0)
     os.pwrite(descriptor, str(os.getpid()).encode(), 0)
     return descriptor

@@ -1,0 +1,1 @@
+"""Docker and compose: the only room that knows either."""

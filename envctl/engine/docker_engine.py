@@ -1,0 +1,280 @@
+"""The engine through the docker SDK: what is asked often, or streamed."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from envctl.engine import connect
+from envctl.errors import EngineError
+from envctl.model import (
+    ENVIRONMENT_LABEL,
+    ROLE_LABEL,
+    SERVICE_LABEL,
+    Container,
+    ContainerEvent,
+    ExecResult,
+    LogLine,
+    Resource,
+    State,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from concurrent.futures import Future
+
+    import docker
+    from docker.types import CancellableStream
+
+    from envctl.protocols import EventStream
+
+EVENTS = ("start", "die", "oom", "destroy", "restart", "health_status")
+"""The container events that readiness listens to."""
+
+
+class DockerEngine:
+    """One engine. Thread-safe: requests of the SDK each take a connection of a pool."""
+
+    def __init__(self, address: connect.Address) -> None:
+        self.address = address
+        self._client: docker.APIClient | None = None
+
+    @property
+    def host(self) -> str:
+        """The address at which published ports are reached from here."""
+        return self.address.published_host
+
+    @property
+    def api(self) -> docker.APIClient:
+        """The SDK's client, connected on first use.
+
+        Raises:
+            EngineError: the engine cannot be used.
+
+        """
+        if self._client is None:
+            self._client = connect.client(self.address)
+        return self._client
+
+    def containers(self, environment: str | None = None) -> tuple[Container, ...]:
+        """All service containers of one environment, or of all; sidecars are not among them."""
+        rows = self._ask(lambda: self.api.containers(all=True, filters={"label": _filter(environment)}))
+        seen = (self.container(row["Id"]) for row in rows if ROLE_LABEL not in row["Labels"])
+        return tuple(sorted(filter(None, seen), key=lambda c: (c.environment, c.service)))
+
+    def container(self, container_id: str) -> Container | None:
+        """One container as it is now; None when it is gone."""
+        import docker.errors
+
+        try:
+            return _container(self._ask(lambda: self.api.inspect_container(container_id)))
+        except docker.errors.NotFound:
+            return None
+
+    def resources(self, environment: str | None = None) -> tuple[Resource, ...]:
+        """Containers (sidecars too), networks and volumes that carry the label."""
+        label = {"label": _filter(environment)}
+        containers = self._ask(lambda: self.api.containers(all=True, filters=label))
+        networks = self._ask(lambda: self.api.networks(filters=label))
+        volumes = self._ask(lambda: self.api.volumes(filters=label))["Volumes"] or []
+        return (
+            *(_resource("container", c["Names"][0].lstrip("/"), c["Id"], c["Labels"]) for c in containers),
+            *(_resource("network", n["Name"], n["Id"], n["Labels"]) for n in networks),
+            *(_resource("volume", v["Name"], v["Name"], v["Labels"]) for v in volumes),
+        )
+
+    def remove(self, resource: Resource) -> str:
+        """Remove one resource, a container with its anonymous volumes. Empty when it is gone, else the reason."""
+        import docker.errors
+
+        remove: dict[str, Callable[[], object]] = {
+            "container": lambda: self.api.remove_container(resource.id, v=True, force=True),
+            "network": lambda: self.api.remove_network(resource.id),
+            "volume": lambda: self.api.remove_volume(resource.id),
+        }
+        try:
+            self._ask(remove[resource.kind])
+        except docker.errors.NotFound:
+            return ""
+        except docker.errors.APIError as error:
+            return str(error.explanation or error)
+        return ""
+
+    def exists(self, resource: Resource) -> bool:
+        """Whether the resource is still there."""
+        import docker.errors
+
+        inspect: dict[str, Callable[[], object]] = {
+            "container": lambda: self.api.inspect_container(resource.id),
+            "network": lambda: self.api.inspect_network(resource.id),
+            "volume": lambda: self.api.inspect_volume(resource.id),
+        }
+        try:
+            self._ask(inspect[resource.kind])
+        except docker.errors.NotFound:
+            return False
+        return True
+
+    def events(self, environment: str) -> EventStream:
+        """The engine's events for this environment's containers, from now on."""
+        filters = {"type": "container", "label": _filter(environment), "event": list(EVENTS)}
+        return _Events(self._ask(lambda: self.api.events(filters=filters, decode=True)))
+
+    def logs(self, container: Container, *, tail: int | None = None, since: float | None = None) -> Sequence[LogLine]:
+        """The log until now: the last `tail` lines, or all since a Unix time in seconds."""
+        return list(self._log(container, tail, since, follow=False))
+
+    def follow(self, container: Container, *, tail: int | None = None, since: float | None = None) -> Iterator[LogLine]:
+        """As `logs`, then every new line until the container ends."""
+        return self._log(container, tail, since, follow=True)
+
+    def _log(self, container: Container, tail: int | None, since: float | None, *, follow: bool) -> Iterator[LogLine]:
+        """Lines with the engine's time stamps. A container that is gone has no lines."""
+        import docker.errors
+
+        options: dict[str, Any] = {"since": since} if since is not None else {}
+        with suppress(docker.errors.NotFound):
+            stream = self._ask(
+                lambda: self.api.logs(
+                    container.id,
+                    stream=True,
+                    timestamps=True,
+                    follow=follow,
+                    tail=tail if tail is not None else "all",
+                    **options,
+                )
+            )
+            for line in _lines(stream):
+                at, _, text = line.partition(" ")
+                yield LogLine(container.service, at, text)
+
+    def execute(self, container: Container, command: Sequence[str], timeout: float | None = None) -> ExecResult:
+        """Run a command in the container and wait for it.
+
+        Raises:
+            TimeoutError: it did not end within `timeout` seconds (it runs on in the container).
+
+        """
+        created = self._ask(lambda: self.api.exec_create(container.id, list(command)))
+        output = _within(timeout, lambda: self.api.exec_start(created["Id"]), " ".join(command[:1]))
+        code = self._ask(lambda: self.api.exec_inspect(created["Id"]))["ExitCode"]
+        return ExecResult(int(code), output.decode(errors="replace"))
+
+    def read_file(self, container: Container, path: str) -> bytes | None:
+        """A small file's content, also of a stopped container; None when there is none."""
+        import docker.errors
+
+        try:
+            stream, _ = self._ask(lambda: self.api.get_archive(container.id, path))
+        except docker.errors.NotFound:
+            return None
+        with tarfile.open(fileobj=io.BytesIO(b"".join(stream))) as archive:
+            member = archive.extractfile(archive.next() or tarfile.TarInfo())
+            return member.read() if member else None
+
+    def _ask(self, request: Callable[[], Any]) -> Any:  # noqa: ANN401 - the SDK's answers are untyped JSON
+        """One request; an engine that went away is an EngineError, whatever the transport calls it."""
+        import requests.exceptions
+
+        try:
+            return request()
+        except requests.exceptions.ConnectionError as error:
+            raise connect.unreachable(self.address, error) from error
+        except requests.exceptions.Timeout as error:
+            raise EngineError(
+                f"an answer of the engine at {self.address.url}",
+                f"none within {connect.CONNECT_TIMEOUT:g} s",
+                "see whether the machine is overloaded; `envctl doctor` says more",
+            ) from error
+
+
+class _Events:
+    """The SDK's stream as an `EventStream`."""
+
+    def __init__(self, stream: CancellableStream[dict[str, Any]]) -> None:
+        self._stream = stream
+
+    def __iter__(self) -> Iterator[ContainerEvent]:
+        for event in self._stream:
+            attributes = event["Actor"]["Attributes"]
+            yield ContainerEvent(
+                event["Actor"]["ID"],
+                attributes.get(SERVICE_LABEL, ""),
+                event["Action"],
+                int(attributes.get("exitCode") or 0),
+            )
+
+    def close(self) -> None:
+        """End the iteration; idempotent."""
+        # The SDK finds no socket any more when the engine itself ended the stream: then it is closed already.
+        with suppress(OSError, AttributeError):
+            self._stream.close()
+
+
+def _filter(environment: str | None) -> str:
+    return ENVIRONMENT_LABEL if environment is None else f"{ENVIRONMENT_LABEL}={environment}"
+
+
+def _resource(kind: str, name: str, identity: str, labels: dict[str, str] | None) -> Resource:
+    labels = labels or {}
+    return Resource(kind, name, identity, labels.get(ENVIRONMENT_LABEL, ""), labels)
+
+
+def _container(data: dict[str, Any]) -> Container:
+    """`docker inspect`'s answer as a Container."""
+    state, labels = data["State"], data["Config"]["Labels"] or {}
+    return Container(
+        id=data["Id"],
+        name=data["Name"].lstrip("/"),
+        environment=labels.get(ENVIRONMENT_LABEL, ""),
+        service=labels.get(SERVICE_LABEL, data["Name"].lstrip("/")),
+        image=data["Config"]["Image"],
+        state=State(state["Status"]),
+        health=(state.get("Health") or {}).get("Status", ""),
+        exit_code=state["ExitCode"],
+        oom_killed=state["OOMKilled"],
+        error=state.get("Error", ""),
+        restarts=data["RestartCount"],
+        started_at=state["StartedAt"],
+        ports=_ports(data["HostConfig"].get("PortBindings") or {}),
+        labels=labels,
+        volumes=tuple(m["Name"] for m in data["Mounts"] if m["Type"] == "volume"),
+    )
+
+
+def _ports(bindings: dict[str, list[dict[str, str]] | None]) -> dict[int, int]:
+    """`{"5432/tcp": [{"HostPort": "15432"}]}` → `{5432: 15432}`: the pinned binding, true while stopped too."""
+    return {
+        int(port.partition("/")[0]): int(hosts[0]["HostPort"])
+        for port, hosts in bindings.items()
+        if hosts and hosts[0].get("HostPort", "").isdigit()
+    }
+
+
+def _lines(chunks: Iterator[bytes]) -> Iterator[str]:
+    """Chunks of a stream as lines of text, whatever bytes a container writes."""
+    rest = b""
+    for chunk in chunks:
+        *lines, rest = (rest + chunk).split(b"\n")
+        yield from (line.decode(errors="replace").rstrip("\r") for line in lines)
+    if rest:
+        yield rest.decode(errors="replace")
+
+
+def _within(timeout: float | None, call: Callable[[], bytes], what: str) -> bytes:
+    """`call`'s result, or TimeoutError; the SDK's exec has no time limit of its own."""
+    import threading
+    from concurrent.futures import Future as NewFuture
+
+    future: Future[bytes] = NewFuture()
+
+    def run() -> None:
+        try:
+            future.set_result(call())
+        except Exception as error:  # noqa: BLE001 - handed to the caller by the future
+            future.set_exception(error)
+
+    threading.Thread(target=run, daemon=True, name=f"exec-{what}").start()
+    return future.result(timeout)
