@@ -101,6 +101,7 @@ class Container:
     oom_killed: bool = False
     error: str = ""
     restarts: int = 0
+    created: str = ""
     started_at: str = ""
     ports: Mapping[int, int] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=lambda: _EMPTY)

@@ -81,6 +81,15 @@ class HasOptions(Protocol):
 
 
 @runtime_checkable
+class Advertises(Protocol):
+    """A service that tells its clients its own address, so that it must know its host ports before it starts."""
+
+    def advertise(self, model: dict[str, Any], ports: Mapping[str, int]) -> None:
+        """Write the host ports (by port name) into the service's compose model, in place."""
+        ...
+
+
+@runtime_checkable
 class HasVariables(Protocol):
     """A service whose connection data goes into `envctl env`."""
 
@@ -133,6 +142,10 @@ class Engine(Protocol):
 
     def remove(self, resource: Resource) -> str:
         """Remove one resource. Empty when it is gone afterwards (also when it was before), else the reason."""
+        ...
+
+    def stop(self, resource: Resource, grace: float) -> None:
+        """Ask a container to end, and kill it after `grace` seconds; one that is gone is fine."""
         ...
 
     def exists(self, resource: Resource) -> bool:

@@ -42,6 +42,7 @@ class Pins:
     origins: dict[str, str] = field(default_factory=dict)
     profiles: list[str] = field(default_factory=list)
     digest: str = ""
+    starting: str = ""
     ttl: float | None = None
 
     def secret(self, service: str, identity: str) -> str:
@@ -185,7 +186,7 @@ def file_lock(path: Path, timeout: float, what: str) -> Iterator[None]:
 
     """
     try:
-        descriptor = until(lambda: _acquire(path), timeout, what)
+        descriptor = until(lambda: _attempt(path), timeout, what)
     except TimedOut as error:
         raise Busy(
             f"{what} for this process alone",
@@ -200,6 +201,14 @@ def file_lock(path: Path, timeout: float, what: str) -> Iterator[None]:
         os.close(descriptor)
 
 
+def _attempt(path: Path) -> int:
+    try:
+        return _acquire(path)
+    except FileNotFoundError as error:
+        # The former holder deletes the whole folder when the environment goes: make it anew.
+        raise NotReady("a process that just finished") from error
+
+
 def _acquire(path: Path) -> int:
     """The locked descriptor of the file that stands at `path` now."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -211,7 +220,8 @@ def _acquire(path: Path) -> int:
         os.close(descriptor)
         raise NotReady(f"process {holder}" if holder else "another process") from error
     # The former holder may have deleted the file between our open and our lock: then we hold nothing.
-    if not path.exists() or os.fstat(descriptor).st_ino != path.stat().st_ino:
+    standing = path.stat().st_ino if path.exists() else None
+    if standing != os.fstat(descriptor).st_ino:
         os.close(descriptor)
         raise NotReady("a process that just finished")
     os.truncate(descriptor, 0)

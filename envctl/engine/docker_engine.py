@@ -102,6 +102,19 @@ class DockerEngine:
             return str(error.explanation or error)
         return ""
 
+    def stop(self, resource: Resource, grace: float) -> None:
+        """Ask a container to end, and kill it after `grace` seconds; one that is gone is fine."""
+        import docker.errors
+
+        with suppress(docker.errors.NotFound):
+            self._ask(lambda: self.api.stop(resource.id, timeout=max(1, round(grace))))
+
+    def publisher(self, port: int) -> str:
+        """The container that publishes a host port, as `container NAME`; empty when there is none."""
+        rows = self._ask(lambda: self.api.containers(filters={"publish": str(port)}))
+        names = [row["Names"][0].lstrip("/") for row in rows if any(p.get("PublicPort") == port for p in row["Ports"])]
+        return f"container {names[0]}" if names else ""
+
     def exists(self, resource: Resource) -> bool:
         """Whether the resource is still there."""
         import docker.errors
@@ -237,6 +250,7 @@ def _container(data: dict[str, Any]) -> Container:
         oom_killed=state["OOMKilled"],
         error=state.get("Error", ""),
         restarts=data["RestartCount"],
+        created=data["Created"],
         started_at=state["StartedAt"],
         ports=_ports(data["HostConfig"].get("PortBindings") or {}),
         labels=labels,

@@ -1,0 +1,288 @@
+"""Bringing an environment up: look, choose images and ports, render, start, wait. One procedure, top to bottom."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from envctl.catalog import SERVICES
+from envctl.config import bundle_root
+from envctl.engine import owner as owners
+from envctl.engine import ports, project
+from envctl.engine.compose import Compose, PortLost, Rendering
+from envctl.engine.images import resolve
+from envctl.events import emit
+from envctl.model import OWNER_LABEL, Identity, State
+from envctl.protocols import Advertises, HasIdentities, HasOptions
+from envctl.readiness import Readiness
+from envctl.reports import Phase, UpReport
+from envctl.residents import Residents
+from envctl.selection import DEFAULT_PROFILES, check_names, select
+from envctl.version import __version__
+from envctl.waiting import Deadline
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from envctl.config import Settings
+    from envctl.engine.docker_engine import DockerEngine
+    from envctl.engine.project import Model
+    from envctl.readiness import Answer
+    from envctl.state import Pins, StateFolder
+
+_PORT_TRIES = 5
+"""How often a port lost between choice and start is chosen anew; eight environments at once need two."""
+
+
+class Bringup:
+    """One `up` of one environment; the caller holds its lock."""
+
+    def __init__(self, settings: Settings, engine: DockerEngine, folder: StateFolder, owner: str) -> None:
+        self.settings, self.engine, self.folder, self.owner = settings, engine, folder, owner
+        self.deadline = Deadline(settings.timeout)
+        self.pins: Pins = folder.load()
+        self.before = {container.service: container for container in engine.containers(settings.name)}
+        self.profiles = settings.profiles or (() if settings.services else DEFAULT_PROFILES)
+        self.compose = Compose(engine.address)
+
+    def run(self, *, recreate: bool = False) -> UpReport:
+        """Bring up, or attach to what is up, running and unchanged."""
+        if not self.settings.files:
+            check_names(self.profiles, self.settings.services)
+        digest = self._digest()
+        if digest and digest == self.pins.digest and not recreate and self._proven():
+            emit("environment.attached", environment=self.settings.name, ms=self._ms())
+            return UpReport(self.settings.name, attached=True, ms=self._ms())
+        model = self._model()
+        self._choose_images(model)
+        recreated = self._start(model, recreate=recreate)
+        residents = self._living(model)
+        answers = self._wait(residents)
+        self._remember(residents, digest, answers)
+        emit("environment.up", environment=self.settings.name, ms=self._ms())
+        return UpReport(
+            self.settings.name,
+            attached=False,
+            ms=self._ms(),
+            services={name: self._phase(answer) for name, answer in answers.items()},
+            recreated=recreated,
+        )
+
+    def _digest(self) -> str:
+        """A digest of everything that decides the model; empty where the user's files may draw in others."""
+        if self.settings.files:
+            return ""
+        wanted = {key: value for key, value in asdict(self.settings).items() if key not in {"timeout", "ttl"}}
+        parts = [__version__, json.dumps(wanted, default=str, sort_keys=True), json.dumps(_shell_variables())]
+        compose = bundle_root() / "compose"
+        parts += [path.read_text() for path in [compose / "compose.yaml", *sorted(compose.glob("services/*.yaml"))]]
+        return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+    def _proven(self) -> bool:
+        """Whether every container is the one, in the very start, that was proven ready, and none is unhealthy."""
+        now = {
+            container.id: container.started_at
+            for container in self.before.values()
+            if container.state is State.RUNNING and container.health != "unhealthy"
+        }
+        return bool(now) and now == self.pins.ready
+
+    def _model(self) -> Model:
+        """The compose model of what was asked for, with options applied."""
+        compose = bundle_root() / "compose"
+        files, defaults, own = [compose / "compose.yaml"], [compose / ".env"], self.settings.files
+        if own:
+            # One model of all files, so that a file of the user's can change our services; paths are relative to it.
+            files = [*sorted(compose.glob("services/*.yaml")), *own]
+            defaults += [path for path in (own[0].parent / ".env",) if path.exists()]
+        rendering = Rendering(self._project, files, ["*"], defaults, own[0].parent if own else None)
+        model = self.compose.render(rendering)
+        select(model, self.profiles, self.settings.services)
+        for name, service in model["services"].items():
+            self._apply_options(name, service)
+        return model
+
+    def _apply_options(self, name: str, service: Model) -> None:
+        known, override = SERVICES.get(name), self.settings.overrides.get(name)
+        if isinstance(known, HasOptions):
+            if self.settings.fast and known.fast:
+                known.apply_options(service, known.fast)
+                emit("fast.enabled", service=name, cost=known.fast_cost)
+            if override and override.options:
+                known.apply_options(service, override.options)
+
+    def _choose_images(self, model: Model) -> None:
+        """Have every image, and name it in the model; the user's own build sections are compose's to build."""
+        overrides = {
+            name: o.image for name, o in self.settings.overrides.items() if o.image and name in model["services"]
+        }
+        users = {
+            name: service["image"]
+            for name, service in model["services"].items()
+            if name not in SERVICES and service.get("image") and not service.get("build")
+        }
+        ours = [name for name in model["services"] if name in SERVICES]
+        for image in resolve(ours, {**users, **overrides}, self.settings, self.folder.root):
+            model["services"][image.service]["image"] = image.reference
+            self.pins.origins[image.service] = str(image.origin)
+
+    def _start(self, model: Model, *, recreate: bool) -> dict[str, list[str]]:
+        """Pin ports, label, and let compose make what is missing or changed; what was made anew, and why."""
+        avoid: set[int] = set()
+        lost: PortLost | None = None
+        for _ in range(_PORT_TRIES):
+            self._pin_ports(model, avoid)
+            project.label(model, self.settings.name, self._owner_before() or self.owner)
+            changed = self._changes(model)
+            self.pins.starting = owners.this_process()
+            self.folder.save(self.pins)
+            try:
+                self._compose_up(model, recreate=recreate)
+            except PortLost as error:
+                lost = error
+                avoid.add(error.port)
+                continue
+            return changed
+        raise lost or AssertionError("the loop ends with a port lost or a return")
+
+    def _compose_up(self, model: Model, *, recreate: bool) -> None:
+        secrets = self._secret_variables()
+        file = self.folder.write("compose.json", json.dumps(model))
+        variables = self.folder.write("compose.env", "".join(f"{k}={_quoted(v)}\n" for k, v in secrets.items()))
+        try:
+            self.compose.up(Rendering(self._project, [file], [], [variables]), secrets.values(), recreate=recreate)
+        finally:
+            variables.unlink()
+            file.unlink()
+
+    def _secret_variables(self) -> dict[str, str]:
+        """The content of every compose secret of envctl's services, made on first use."""
+        found: dict[str, str] = {}
+        for name, service in SERVICES.items():
+            if isinstance(service, HasIdentities):
+                admin = Identity(service.admin_name, self.pins.secret(name, "admin"))
+                app = Identity(service.app_name, self.pins.secret(name, "app"))
+                for key, content in service.secret_files(admin, app).items():
+                    found[f"ENVCTL_SECRET_{name}_{key}".upper().replace("-", "_")] = content
+        return found
+
+    def _pin_ports(self, model: Model, avoid: set[int]) -> None:
+        """A host port for everything that is published: the pinned one, else chosen now, together with the others
+        of this user under one lock, so that no two environments choose the same.
+        """
+        from envctl.state import file_lock
+
+        with file_lock(self.folder.root / "ports.lock", self.settings.timeout, "the choice of ports"):
+            taken = ports.pinned_by({name: pins.ports for name, pins in self.folder.others().items()})
+            wishes = [w for name, service in model["services"].items() for w in self._wishes(name, service, avoid)]
+            chosen, moved = ports.choose(
+                wishes,
+                self.settings.ports,
+                self.settings.name,
+                {*taken, *avoid},
+                lambda port: self._holder(port, taken),
+            )
+            for wish, port in chosen.items():
+                self.pins.ports.setdefault(wish.service, {})[wish.name] = port
+            self.folder.save(self.pins)
+        for move in moved:
+            data = {"service": move.wish.service, "port": move.wish.name, "wanted": move.wish.preferred}
+            emit("port.moved", **data, got=move.got, holder=move.holder)
+        for name, service in model["services"].items():
+            self._write_ports(name, service)
+
+    def _wishes(self, name: str, service: Model, avoid: set[int]) -> list[ports.Wish]:
+        """The ports of one service that are not pinned yet, or whose pin was lost to somebody else."""
+        override, pinned = self.settings.overrides.get(name), self.pins.ports.setdefault(name, {})
+        before = self.before.get(name)
+        wishes = []
+        for entry in project.published(service):
+            port_name, main = self._port_name(name, entry), not wishes
+            if before and int(entry["target"]) in before.ports:
+                pinned.setdefault(port_name, before.ports[int(entry["target"])])
+            fixed = override.port if override and override.port and main else None
+            mine = bool(before and before.state is State.RUNNING)
+            kept = pinned.get(port_name)
+            if kept is not None and kept not in avoid and fixed in {None, kept} and (mine or ports.is_free(kept)):
+                continue
+            preferred = fixed or int(entry.get("published") or 0)
+            wishes.append(ports.Wish(name, port_name, preferred, fixed=fixed is not None))
+        return wishes
+
+    def _write_ports(self, name: str, service: Model) -> None:
+        pinned = self.pins.ports.get(name, {})
+        for entry in project.published(service):
+            entry["published"] = str(pinned[self._port_name(name, entry)])
+        known = SERVICES.get(name)
+        if isinstance(known, Advertises):
+            known.advertise(service, pinned)
+
+    @staticmethod
+    def _port_name(name: str, entry: Model) -> str:
+        known = SERVICES.get(name)
+        names = {target: port for port, target in known.ports.items()} if known else {}
+        return names.get(int(entry["target"]), str(entry["target"]))
+
+    def _holder(self, port: int, taken: Mapping[int, str]) -> str:
+        """Who has a port: another environment, a container, or a process."""
+        if port in taken:
+            return f"environment {taken[port]!r}"
+        return self.engine.publisher(port) or ports.listener(port) or "a process that may not be seen"
+
+    def _changes(self, model: Model) -> dict[str, list[str]]:
+        """Which services will be made anew because they differ from their containers, and how."""
+        found = {}
+        for name, service in model["services"].items():
+            if name in self.before and (changes := project.differences(self.before[name].labels, service)):
+                found[name] = changes
+                emit("service.recreated", service=name, differences=changes)
+        return found
+
+    def _living(self, model: Model) -> Residents:
+        containers = [c for c in self.engine.containers(self.settings.name) if c.service in model["services"]]
+        for container in containers:
+            emit("service.started", service=container.service, image=container.image)
+        return Residents(self.engine, self.pins, containers)
+
+    def _wait(self, residents: Residents) -> dict[str, Answer]:
+        readiness = Readiness(
+            self.engine, self.settings.name, residents.targets(), residents.secrets(), self.folder.down_requested
+        )
+        return readiness.wait(self.deadline)
+
+    def _remember(self, residents: Residents, digest: str, answers: Mapping[str, Answer]) -> None:
+        """Write down what was proven, of which start of which container."""
+        now = self.engine.containers(self.settings.name)
+        self.pins.ready = {c.id: c.started_at for c in now if c.service in residents.containers}
+        self.pins.ready_ms |= {name: round(answer.seconds * 1000) for name, answer in answers.items()}
+        self.pins.profiles = sorted({*self.pins.profiles, *self.profiles})
+        self.pins.digest, self.pins.starting = digest, ""
+        self.folder.save(self.pins)
+
+    def _phase(self, answer: Answer) -> Phase:
+        return Phase(0, round(answer.seconds * 1000), answer.attempts)
+
+    def _owner_before(self) -> str:
+        """The owner of what is already there: an `up` by somebody else does not change it."""
+        return next((c.labels.get(OWNER_LABEL, "") for c in self.before.values()), "")
+
+    def _ms(self) -> int:
+        return round(self.deadline.elapsed * 1000)
+
+    @property
+    def _project(self) -> str:
+        return project.name_of(self.settings.name)
+
+
+def _quoted(value: str) -> str:
+    """A value as compose's env files want it, whatever it holds."""
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("$", "\\$").replace("\n", "\\n")
+    return f'"{escaped}"'
+
+
+def _shell_variables() -> dict[str, str]:
+    """The caller's variables that envctl's own compose files read."""
+    return {k: v for k, v in sorted(os.environ.items()) if k.startswith("ENVCTL_") and k.endswith(("_PORT", "_IMAGE"))}

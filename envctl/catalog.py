@@ -1,0 +1,32 @@
+"""The table of contents: what envctl can bring up. To add a service: its package, its compose file, a line here."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from envctl.services.kafka import Kafka
+from envctl.services.minio import Minio
+from envctl.services.postgres import Postgres
+from envctl.services.redis import Redis
+from envctl.services.spark_connect import SparkConnect
+from envctl.services.zookeeper import ZooKeeper
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from envctl.protocols import Service
+
+SERVICES: Mapping[str, Service] = MappingProxyType(
+    {service.name: service for service in (Postgres(), Redis(), ZooKeeper(), Kafka(), Minio(), SparkConnect())}
+)
+
+PROFILES: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "core": ("postgres", "redis"),
+        "streaming": ("zookeeper", "kafka"),
+        "lake": ("minio", "spark-connect"),
+        "full": ("postgres", "redis", "zookeeper", "kafka", "minio", "spark-connect"),
+    }
+)
+"""The profiles of compose/services/*.yaml, which are the truth; a contract test holds them together."""

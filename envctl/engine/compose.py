@@ -1,0 +1,137 @@
+"""Compose, driven by python-on-whales: render a model, bring it up. Taking down needs no compose (teardown.py)."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from envctl.engine.connect import OLDEST_COMPOSE
+from envctl.errors import ConfigurationError, DiskFull, EngineError, EnvctlError, Problem, redact
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+    from python_on_whales import DockerClient
+
+    from envctl.engine.connect import Address
+
+_PORT_LOST = re.compile(
+    # Three texts for one thing: another process holds it, another container does, and the same since Engine 28.
+    r"(?:listen tcp4? [\d.]+:(\d+): bind: address already in use"
+    r"|Bind for [\d.]+:(\d+) failed: port is already allocated"
+    r"|failed to bind host port (?:for )?[\d.]+:(\d+))"
+)
+
+
+class PortLost(EnvctlError):
+    """A host port was taken between its choice and the start of its container."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        super().__init__(f"host port {port}", "somebody took it while the container started", "run `envctl up` again")
+
+
+@dataclass(frozen=True, slots=True)
+class Rendering:
+    """What compose needs to render: project, files, profiles, and 0600 files of variables, later ones winning."""
+
+    project: str
+    files: Sequence[Path]
+    profiles: Sequence[str]
+    env_files: Sequence[Path]
+    directory: Path | None = None
+
+
+class Compose:
+    """Compose at one engine."""
+
+    def __init__(self, address: Address) -> None:
+        self._address = address
+
+    def render(self, rendering: Rendering) -> dict[str, Any]:
+        """The model as `docker compose config` resolves it: profiles applied, `$` still escaped as `$$`.
+
+        Raises:
+            ConfigurationError: compose refuses the files; says which, where and why.
+            EngineError: there is no compose, or it is too old.
+
+        """
+        import python_on_whales.exceptions
+
+        client = self._client(rendering)
+        try:
+            model: dict[str, Any] = client.compose.config(return_json=True)
+        except python_on_whales.exceptions.DockerException as error:
+            raise self._refused(error, rendering) from error
+        return model
+
+    def up(self, rendering: Rendering, secrets: Iterable[str], *, recreate: bool = False) -> None:
+        """Create and start what is missing or changed, without waiting, pulling or building.
+
+        Raises:
+            PortLost: a port was taken in between; choose again.
+            EnvctlError: the engine refuses; in its words, with `secrets` removed.
+
+        """
+        import python_on_whales.exceptions
+
+        client = self._client(rendering)
+        try:
+            client.compose.up(detach=True, no_build=True, pull="never", quiet=True, force_recreate=recreate)
+        except python_on_whales.exceptions.DockerException as error:
+            raise _not_started(redact(_words(error), secrets)) from error
+
+    def _client(self, rendering: Rendering) -> DockerClient:
+        from python_on_whales import DockerClient
+
+        # A variable of the caller's shell would silently win over the env files, so ours are unset for compose.
+        ours = sorted(name for name in os.environ if re.fullmatch(r"ENVCTL_(SECRET_\w+|\w+_(PORT|IMAGE))", name))
+        unset = ["env", *(part for name in ours for part in ("-u", name))] if ours else []
+        return DockerClient(
+            client_call=[*unset, "docker"],
+            compose_files=list(rendering.files),
+            compose_profiles=list(rendering.profiles),
+            compose_env_files=list(rendering.env_files),
+            compose_project_name=rendering.project,
+            compose_project_directory=rendering.directory,
+            host=None if self._address.context or self._address.reason == "DOCKER_HOST" else self._address.url,
+        )
+
+    def _refused(self, error: Exception, rendering: Rendering) -> EnvctlError:
+        """Why `config` failed: no compose, too old, or the files."""
+        words = _words(error)
+        if "is not a docker command" in words or "unknown shorthand flag" in words or "No such file" in words:
+            return no_compose("there is no compose plugin")
+        if "include" in words and "not allowed" in words:
+            return no_compose("this compose does not know `include`")
+        named = next((file for file in rendering.files if str(file) in words), None)
+        return ConfigurationError([Problem(words, file=named)], "compose files that compose accepts")
+
+
+def no_compose(found: str) -> EngineError:
+    """The error for a compose that is missing or too old."""
+    oldest = ".".join(map(str, OLDEST_COMPOSE))
+    return EngineError(f"docker compose {oldest} or newer", found, "let `envctl doctor --fix` find one")
+
+
+def _words(error: Exception) -> str:
+    """What the program said, without the command line."""
+    stderr = getattr(error, "stderr", None) or b""
+    text = stderr if isinstance(stderr, str) else stderr.decode(errors="replace")
+    lines = [line.strip() for line in text.splitlines() if line.strip() and "level=warning" not in line]
+    return "\n".join(lines) or str(error).splitlines()[0]
+
+
+def _not_started(words: str) -> EnvctlError:
+    """Why `up` failed, as one of ours."""
+    if lost := _PORT_LOST.search(words):
+        return PortLost(int(next(filter(None, lost.groups()))))
+    last = "\n         ".join(words.splitlines()[-5:])
+    if "no space left on device" in words.lower():
+        return DiskFull("containers created", last, "make room on the engine's disk; `envctl doctor` shows it")
+    if "could not find an available" in words and "address pool" in words:
+        return EngineError("a network for the environment", last, "free one: `envctl ls`, `envctl gc`")
+    return EnvctlError("containers created and started", last, "see `envctl doctor`, then run `envctl up` again")

@@ -1,0 +1,82 @@
+"""The compose model of one environment: labels that make everything findable, and what changed since last time."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING, Any
+
+from envctl.model import CONFIG_LABEL, ENVIRONMENT_LABEL, MODEL_LABEL, OWNER_LABEL
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+Model = dict[str, Any]
+
+_ABSENT = object()
+
+
+def name_of(environment: str) -> str:
+    """The compose project of an environment."""
+    return f"envctl-{environment}"
+
+
+def label(model: Model, environment: str, owner: str) -> None:
+    """Put envctl's labels on every service, network and volume of the model, in place.
+
+    The hash and the whole description of each service go onto its container, so that any process can later tell
+    what changed, with no file that could be stale. They hold no secret: compose passes those by reference.
+    """
+    base = {ENVIRONMENT_LABEL: environment, OWNER_LABEL: owner}
+    for service in model["services"].values():
+        text = _canonical(service)
+        # Compose interpolates the model once more when it brings it up: a label's `$` must be escaped again.
+        own = {CONFIG_LABEL: hashlib.sha256(text.encode()).hexdigest()[:16], MODEL_LABEL: text.replace("$", "$$")}
+        service["labels"] = {**(service.get("labels") or {}), **base, **own}
+    for kind in ("networks", "volumes"):
+        for name, resource in (model.get(kind) or {}).items():
+            if resource is None or not resource.get("external"):
+                model[kind][name] = {**(resource or {}), "labels": {**((resource or {}).get("labels") or {}), **base}}
+
+
+def differences(labels: Mapping[str, str], service: Model) -> list[str]:
+    """What differs between a container (its labels) and the service as it is wanted now (its labelled model).
+
+    One line a difference, `key: old → new`; empty when nothing does.
+    """
+    wanted = service["labels"]
+    if labels.get(CONFIG_LABEL) == wanted[CONFIG_LABEL]:
+        return []
+    try:
+        old: Model = json.loads(labels[MODEL_LABEL])
+    except (KeyError, ValueError):
+        return ["made by another version of envctl"]
+    before = dict(_flat(old))
+    after = dict(_flat(json.loads(wanted[MODEL_LABEL].replace("$$", "$"))))
+    changed = sorted(key for key in before.keys() | after.keys() if before.get(key, _ABSENT) != after.get(key, _ABSENT))
+    return [f"{key}: {_shown(before, key)} → {_shown(after, key)}" for key in changed]
+
+
+def published(service: Model) -> list[Model]:
+    """The service's published ports as compose writes them (`target`, `published`, `host_ip`)."""
+    return list(service.get("ports") or [])
+
+
+def _canonical(value: Model) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def _flat(value: object, path: str = "") -> Iterator[tuple[str, object]]:
+    """Leaves by dotted path: `environment.PGDATA`, `ports.0.published`."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from _flat(item, f"{path}.{key}" if path else str(key))
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _flat(item, f"{path}.{index}")
+    else:
+        yield path, value
+
+
+def _shown(leaves: Mapping[str, object], key: str) -> str:
+    return str(leaves[key]) if key in leaves else "(none)"

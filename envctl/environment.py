@@ -1,0 +1,279 @@
+"""One environment: one method per verb, top to bottom."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from envctl import logs
+from envctl.bringup import Bringup
+from envctl.engine import guardian
+from envctl.engine import owner as owners
+from envctl.engine.connect import locate
+from envctl.engine.docker_engine import DockerEngine
+from envctl.errors import EnvctlError, LeakFound, NoSuchEnvironment, UnknownName
+from envctl.model import ServiceStatus
+from envctl.protocols import HasHandle, HasShell, HasVariables
+from envctl.readiness import Readiness
+from envctl.reports import DownReport, Status, UpReport
+from envctl.residents import Residents, overall, state_of
+from envctl.state import StateFolder
+from envctl.takedown import remove, take_down
+from envctl.waiting import Deadline
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from types import TracebackType
+    from typing import Self
+
+    from envctl.config import Settings
+    from envctl.model import LogLine
+    from envctl.services.kafka import KafkaHandle
+    from envctl.services.minio import MinioHandle
+    from envctl.services.postgres import PostgresHandle
+    from envctl.services.redis import RedisHandle
+    from envctl.services.spark_connect import SparkConnectHandle
+    from envctl.services.zookeeper import ZooKeeperHandle
+
+
+class Environment:
+    """A named set of services on one engine. Made by `up` and `attach`; safe to use from many threads."""
+
+    def __init__(self, settings: Settings, engine: DockerEngine, report: UpReport | None = None, *, made: bool) -> None:
+        self.settings = settings
+        self.name = settings.name
+        self._engine = engine
+        self._folder = StateFolder(settings.name)
+        self._report = report
+        self._made = made
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Take down what this `up` made; an environment that was there before stays."""
+        if self._made:
+            self.down()
+
+    def __repr__(self) -> str:
+        return f"<Environment {self.name!r}>"
+
+    def report(self) -> UpReport:
+        """How `up` went; of an attached environment, that it was attached."""
+        return self._report or UpReport(self.name, attached=True, ms=0)
+
+    def wait(self, services: Sequence[str] = (), timeout: float | None = None) -> dict[str, int]:
+        """Wait until the services (all, without names) are truly ready again; ms by service.
+
+        Raises:
+            ServiceFailed: one died meanwhile.
+            NotReadyInTime: `timeout` seconds (by default the configured ones) passed.
+
+        """
+        residents = self._residents(services)
+        readiness = Readiness(
+            self._engine, self.name, residents.targets(services), residents.secrets(), self._folder.down_requested
+        )
+        answers = readiness.wait(Deadline(timeout if timeout is not None else self.settings.timeout))
+        return {name: round(answer.seconds * 1000) for name, answer in answers.items()}
+
+    def status(self) -> Status:
+        """Every service with its state, address, image and the time it took to be ready."""
+        residents, pins = self._residents(), self._folder.load()
+        services: dict[str, ServiceStatus] = {}
+        for name, container in residents.containers.items():
+            at = residents.endpoint(name)
+            services[name] = ServiceStatus(
+                name=name,
+                state=state_of(container, pins.ready),
+                host=at.host,
+                port=at.port if at.ports else None,
+                ports=dict(at.ports),
+                image=container.image,
+                image_source=pins.origins.get(name, "unknown"),
+                container=container.name,
+                ready_ms=pins.ready_ms.get(name),
+                restarts=container.restarts,
+            )
+        return Status(self.name, overall(s.state for s in services.values()), tuple(pins.profiles), services)
+
+    def variables(self) -> dict[str, str]:
+        """Connection data under the names that libraries read by themselves, for the app identity."""
+        residents = self._residents()
+        found = {"ENVCTL_ENV": self.name}
+        for name, service in residents.services.items():
+            if isinstance(service, HasVariables):
+                found |= service.variables(residents.endpoint(name))
+        return found
+
+    def secret_variables(self) -> frozenset[str]:
+        """Which of `variables` hold secrets."""
+        services = self._residents().services.values()
+        return frozenset(
+            n for service in services if isinstance(service, HasVariables) for n in service.secret_variables()
+        )
+
+    def logs(
+        self,
+        services: Sequence[str] = (),
+        *,
+        tail: int | None = None,
+        since: float | None = None,
+        follow: bool = False,
+    ) -> Iterator[LogLine]:
+        """The services' logs as one, by the engine's clock; `since` is a Unix time in seconds."""
+        containers = [c for name, c in self._residents(services).containers.items() if not services or name in services]
+        read = logs.following if follow else logs.merged
+        yield from read(self._engine, containers, tail, since)
+
+    def exec_argv(self, service: str, command: Sequence[str], *, interactive: bool = False) -> list[str]:
+        """The docker command line that runs `command` in the service's container."""
+        return self._exec(service, command, (), interactive=interactive)
+
+    def shell_argv(self, service: str, *, interactive: bool = True) -> tuple[list[str], dict[str, str]]:
+        """The docker command line of the service's own client, and the variables (credentials) to run it with."""
+        residents = self._residents([service])
+        known = residents.services[service]
+        if not isinstance(known, HasShell):
+            return self._exec(service, ["sh"], (), interactive=interactive), {}
+        command, variables = known.shell(residents.endpoint(service))
+        return self._exec(service, command, tuple(variables), interactive=interactive), dict(variables)
+
+    def down(self, *, check: bool = True, grace: float = 0.0) -> DownReport:
+        """Take the environment down and prove it gone. Idempotent.
+
+        Raises:
+            LeakFound: something is still there; each is named with the reason.
+
+        """
+        report = take_down(self._engine, self.name, check=check, grace=grace)
+        if report.leaks:
+            raise LeakFound(
+                f"environment {self.name!r} gone", report.leaks, "remove what holds it, then run `down` again"
+            )
+        return report
+
+    @property
+    def postgres(self) -> PostgresHandle:
+        """PostgreSQL, as the app identity."""
+        return self._handle("postgres")
+
+    @property
+    def redis(self) -> RedisHandle:
+        """Redis, as the app identity."""
+        return self._handle("redis")
+
+    @property
+    def kafka(self) -> KafkaHandle:
+        """Kafka, as the app identity."""
+        return self._handle("kafka")
+
+    @property
+    def zookeeper(self) -> ZooKeeperHandle:
+        """ZooKeeper."""
+        return self._handle("zookeeper")
+
+    @property
+    def minio(self) -> MinioHandle:
+        """MinIO, as the app identity."""
+        return self._handle("minio")
+
+    @property
+    def spark(self) -> SparkConnectHandle:
+        """Spark Connect."""
+        return self._handle("spark-connect")
+
+    def _handle(self, service: str) -> Any:  # noqa: ANN401 - each property above says which
+        residents = self._residents([service])
+        known = residents.services[service]
+        if not isinstance(known, HasHandle):
+            raise EnvctlError(f"a client of {service}", "envctl has none for it", "use its address from `env.status()`")
+        return known.handle(residents.endpoint(service))
+
+    def _residents(self, needed: Sequence[str] = ()) -> Residents:
+        """The environment as it is now.
+
+        Raises:
+            NoSuchEnvironment: nothing is there.
+            UnknownName: one of the needed services is not there.
+
+        """
+        containers = self._engine.containers(self.name)
+        if not containers:
+            raise _absent(self._engine, self.name)
+        pins = self._folder.load()
+        residents = Residents(self._engine, pins, containers)
+        if residents.recover_secrets() and self._folder.path.is_dir():
+            self._folder.save(pins)
+        for name in needed:
+            if name not in residents.containers:
+                raise UnknownName(f"service of environment {self.name!r}", name, residents.containers)
+        self._folder.touch()
+        return residents
+
+    def _exec(self, service: str, command: Sequence[str], variables: Sequence[str], *, interactive: bool) -> list[str]:
+        container = self._residents([service]).containers[service]
+        address = self._engine.address
+        at = [] if address.context or address.reason == "DOCKER_HOST" else ["--host", address.url]
+        # `-e NAME` without a value takes it from the docker CLI's own environment: it is in no argument list.
+        passed = [word for name in variables for word in ("-e", name)]
+        return ["docker", *at, "exec", *(["-it"] if interactive else ["-i"]), *passed, container.id, *command]
+
+
+def up(
+    settings: Settings, *, recreate: bool = False, keep_on_failure: bool = False, owner: str = owners.USER
+) -> Environment:
+    """Bring an environment up until every service is truly ready, or attach to one that is, unchanged.
+
+    What this call made is taken down again when it fails or is interrupted, unless `keep_on_failure`; an
+    environment that was there before is left as it is.
+    """
+    engine, folder = DockerEngine(locate()), StateFolder(settings.name)
+    folder.create()
+    made = False
+    with folder.locked(settings.timeout):
+        folder.clear_request()
+        try:
+            bringup = Bringup(settings, engine, folder, owner)
+            made = not bringup.before
+            if made and owner != owners.USER:
+                guardian.start(settings.name, owner=owner)
+            report = bringup.run(recreate=recreate)
+        except BaseException:
+            if made and not keep_on_failure:
+                remove(engine, folder, 0.0)
+            raise
+        folder.touch()
+        if settings.ttl is not None:
+            _arm_ttl(folder, settings.ttl)
+    return Environment(settings, engine, report, made=made)
+
+
+def attach(settings: Settings) -> Environment:
+    """An environment that is already there.
+
+    Raises:
+        NoSuchEnvironment: nothing of that name is.
+
+    """
+    engine = DockerEngine(locate())
+    if not engine.containers(settings.name):
+        raise _absent(engine, settings.name)
+    return Environment(settings, engine, made=False)
+
+
+def _arm_ttl(folder: StateFolder, ttl: float) -> None:
+    pins = folder.load()
+    pins.ttl = ttl
+    folder.save(pins)
+    if not guardian.running(folder.name):
+        guardian.start(folder.name, ttl=ttl)
+
+
+def _absent(engine: DockerEngine, name: str) -> NoSuchEnvironment:
+    there = sorted({container.environment for container in engine.containers()})
+    found = f"on this engine: {', '.join(there)}" if there else "no environment is on this engine"
+    return NoSuchEnvironment(
+        f"environment {name!r}", found, f"make it with `envctl --env {name} up`, or name another with --env"
+    )

@@ -1,0 +1,1 @@
+"""What must not remain: one module for each place to look."""

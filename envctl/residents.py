@@ -1,0 +1,129 @@
+"""Who lives in an environment: from the containers that the engine shows to services, endpoints and probes.
+
+Everything here works from any process: the engine's labels and bindings say what is there, the pins add secrets, and
+secrets that this machine has lost are read back from the containers.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+from typing import TYPE_CHECKING
+
+from envctl.catalog import SERVICES
+from envctl.model import MODEL_LABEL, Container, Endpoint, Identity, State
+from envctl.protocols import HasIdentities, NotReady
+from envctl.readiness import Target
+from envctl.services.labelled import ONESHOT_LABEL, Labelled
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from envctl.protocols import Engine, Service
+    from envctl.state import Pins
+
+IDENTITIES = ("admin", "app")
+
+
+class Residents:
+    """The services of one environment, as its containers stand."""
+
+    def __init__(self, engine: Engine, pins: Pins, containers: Sequence[Container]) -> None:
+        self._engine, self._pins = engine, pins
+        self.containers = {container.service: container for container in containers}
+        self._services = {name: self._known(container) for name, container in self.containers.items()}
+
+    @property
+    def services(self) -> dict[str, Service]:
+        """Every service by name, envctl's own and the user's."""
+        return dict(self._services)
+
+    def endpoint(self, service: str) -> Endpoint:
+        """Where a service is reached, and as whom."""
+        container, known = self.containers[service], self._services[service]
+        by_target = container.ports
+        names = {name: by_target[target] for name, target in known.ports.items() if target in by_target}
+        admin, app = (self._identity(service, identity) for identity in IDENTITIES)
+        return Endpoint(service, self._engine.host, names, admin, app)
+
+    def secrets(self) -> list[str]:
+        """Every password of the environment, to be kept out of whatever is shown."""
+        return [password for identities in self._pins.secrets.values() for password in identities.values()]
+
+    def targets(self, services: Sequence[str] = ()) -> list[Target]:
+        """What to wait for: all services, or these."""
+        return [self._target(name) for name in self.containers if not services or name in services]
+
+    def recover_secrets(self) -> bool:
+        """Read passwords that the state folder has lost back from the containers; whether any was found."""
+        found = False
+        for name, container in self.containers.items():
+            if isinstance(self._services[name], HasIdentities) and name not in self._pins.secrets:
+                read = {key: self._engine.read_file(container, secret_path(name, key)) for key in IDENTITIES}
+                if all(read.values()):
+                    self._pins.secrets[name] = {key: (value or b"").decode() for key, value in read.items()}
+                    found = True
+        return found
+
+    def _identity(self, service: str, identity: str) -> Identity | None:
+        known, password = self._services[service], self._pins.secrets.get(service, {}).get(identity)
+        if not isinstance(known, HasIdentities) or password is None:
+            return None
+        return Identity(known.admin_name if identity == "admin" else known.app_name, password)
+
+    def _known(self, container: Container) -> Service:
+        """The catalog's service, or one that the user's labels describe."""
+        if container.service in SERVICES:
+            return SERVICES[container.service]
+        model = json.loads(container.labels.get(MODEL_LABEL, "{}"))
+        observe = partial(self._engine.container, container.id)
+        return Labelled.from_labels(container.service, container.labels, model, engine=self._engine, observe=observe)
+
+    def _target(self, name: str) -> Target:
+        service, at = self._services[name], self.endpoint(name)
+        return Target(
+            service=name,
+            container=self.containers[name].id,
+            probe=_ProvisionedPing(service, at),
+            address=at.address if at.ports else "",
+            oneshot=isinstance(service, Labelled) and service.oneshot,
+        )
+
+
+class _ProvisionedPing:
+    """Provision once, as soon as the service takes it, then ping as the app identity."""
+
+    def __init__(self, service: Service, at: Endpoint) -> None:
+        self._service, self._at = service, at
+        self._provisioned = not isinstance(service, HasIdentities)
+
+    def __call__(self, timeout: float) -> None:
+        if not self._provisioned and isinstance(self._service, HasIdentities):
+            if self._at.admin is None:
+                raise NotReady("its passwords are lost: neither the state folder nor its container has them")
+            self._service.provision(self._at, timeout)
+            self._provisioned = True
+        self._service.ping(self._at, timeout)
+
+
+def secret_path(service: str, key: str) -> str:
+    """Where a container finds one of its secrets."""
+    return f"/run/secrets/{service.replace('-', '_')}_{key}"
+
+
+def state_of(container: Container, proven: Mapping[str, str]) -> str:
+    """`ready` while the very start that was proven runs, `done` for a one-shot that ended well, else the engine's word."""
+    if proven.get(container.id) == container.started_at:
+        if container.state is State.RUNNING:
+            return "ready"
+        if container.state is State.EXITED and container.exit_code == 0 and container.labels.get(ONESHOT_LABEL):
+            return "done"
+    return str(container.state)
+
+
+def overall(states: Iterable[str]) -> str:
+    """The state of an environment: `ready` when all its services are, `stopped` when none runs, else `degraded`."""
+    states = set(states)
+    if states <= {"ready", "done"}:
+        return "ready"
+    return "degraded" if states & {"ready", "running", "paused", "restarting"} else "stopped"
