@@ -98,6 +98,13 @@ class Kafka:
             words = option.replace("_", "__").replace("-", "___").replace(".", "_").upper()
             environment[f"KAFKA_{words}"] = value.replace("$", "$$")
 
+    def advertise(self, model: dict[str, Any], ports: Mapping[str, int]) -> None:
+        """Let the broker tell its clients the host ports that were chosen, on both listeners for this machine."""
+        environment = model["environment"]
+        listeners = dict(item.split("://", 1) for item in environment["KAFKA_ADVERTISED_LISTENERS"].split(","))
+        listeners |= {"HOST": f"127.0.0.1:{ports['kafka']}", "SASL": f"127.0.0.1:{ports['sasl']}"}
+        environment["KAFKA_ADVERTISED_LISTENERS"] = ",".join(f"{name}://{at}" for name, at in listeners.items())
+
     def variables(self, at: Endpoint) -> Mapping[str, str]:
         """Both listeners, and the app's login to the second."""
         app = app_of(at)
