@@ -50,7 +50,8 @@ class SparkConnectHandle:
             from pyspark.sql import SparkSession
         except ImportError as error:
             raise EnvctlError("a Spark session", f"{error}", "pip install 'envctl[spark]'") from error
-        return SparkSession.builder.remote(self.url).create()
+        session: SparkSession = SparkSession.builder.remote(self.url).create()
+        return session
 
 
 class SparkConnect:
