@@ -5,9 +5,11 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from envctl.engine.doctor import engine, host, kernel, networks, ports
+from envctl.engine.doctor import engine, host, kernel, networks, ports, sources
 from envctl.engine.doctor.finding import Action, Finding, Level
+from envctl.engine.doctor.repair import fix
 from envctl.engine.doctor.site import Site
+from envctl.errors import EnvctlError
 from envctl.waiting import in_parallel
 
 if TYPE_CHECKING:
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
 
     Check = Callable[[Site], list[Finding]]
 
-__all__ = ["Action", "Finding", "Level", "examine", "exit_code"]
+__all__ = ["Action", "Finding", "Level", "examine", "exit_code", "fix"]
 
 CHECKS: Mapping[str, Check] = {
     "python": host.python,
@@ -27,6 +29,7 @@ CHECKS: Mapping[str, Check] = {
     "clock": engine.clock,
     "architecture": engine.architecture,
     "ports": ports.ports,
+    "images": sources.sources,
     "certificates": host.certificates,
     "kernel": kernel.kernel,
 }
@@ -44,6 +47,10 @@ def examine() -> list[Finding]:
 
 
 def _findings(name: str, answer: list[Finding] | Exception) -> list[Finding]:
+    if isinstance(answer, EnvctlError):
+        return [
+            Finding(name, Level.FAIL, answer.found, f"wanted: {answer.wanted}", answer.advice, {}, answer.exit_code)
+        ]
     if isinstance(answer, Exception):
         text = f"{type(answer).__name__}: {answer}"
         return [Finding(name, Level.FAIL, text, "this check itself broke", "please report it with this line")]
