@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from dataclasses import asdict
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from envctl.catalog import SERVICES
@@ -15,6 +15,7 @@ from envctl.engine import ports, project
 from envctl.engine.compose import Compose, PortLost, Rendering
 from envctl.engine.images import resolve
 from envctl.events import emit
+from envctl.images import workshop
 from envctl.model import OWNER_LABEL, Identity, State
 from envctl.protocols import Advertises, HasIdentities, HasOptions
 from envctl.readiness import Readiness
@@ -75,8 +76,9 @@ class Bringup:
         """A digest of everything that decides the model; empty where the user's files may draw in others."""
         if self.settings.files:
             return ""
-        wanted = {key: value for key, value in asdict(self.settings).items() if key not in {"timeout", "ttl"}}
-        parts = [__version__, json.dumps(wanted, default=str, sort_keys=True), json.dumps(_shell_variables())]
+        wanted = replace(self.settings, timeout=0, ttl=None, overrides={})
+        overrides = [(name, o.port, o.image, *o.options.items()) for name, o in sorted(self.settings.overrides.items())]
+        parts = [__version__, repr(wanted), repr(overrides), repr(_shell_variables())]
         compose = bundle_root() / "compose"
         parts += [path.read_text() for path in [compose / "compose.yaml", *sorted(compose.glob("services/*.yaml"))]]
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()
@@ -107,7 +109,7 @@ class Bringup:
 
     def _apply_options(self, name: str, service: Model) -> None:
         known, override = SERVICES.get(name), self.settings.overrides.get(name)
-        if isinstance(known, HasOptions):
+        if known is not None and isinstance(known, HasOptions):
             if self.settings.fast and known.fast:
                 known.apply_options(service, known.fast)
                 emit("fast.enabled", service=name, cost=known.fast_cost)
@@ -124,10 +126,11 @@ class Bringup:
             for name, service in model["services"].items()
             if name not in SERVICES and service.get("image") and not service.get("build")
         }
-        ours = [name for name in model["services"] if name in SERVICES]
-        for image in resolve(ours, {**users, **overrides}, self.settings, self.folder.root):
+        names = [name for name in model["services"] if name in SERVICES or name in users]
+        shop = workshop(self.settings, self.engine)
+        for image in resolve(shop, names, self.settings.images, {**users, **overrides}):
             model["services"][image.service]["image"] = image.reference
-            self.pins.origins[image.service] = str(image.origin)
+            self.pins.origins[image.service] = str(image)
 
     def _start(self, model: Model, *, recreate: bool) -> dict[str, list[str]]:
         """Pin ports, label, and let compose make what is missing or changed; what was made anew, and why."""
@@ -198,7 +201,7 @@ class Bringup:
         """The ports of one service that are not pinned yet, or whose pin was lost to somebody else."""
         override, pinned = self.settings.overrides.get(name), self.pins.ports.setdefault(name, {})
         before = self.before.get(name)
-        wishes = []
+        wishes: list[ports.Wish] = []
         for entry in project.published(service):
             port_name, main = self._port_name(name, entry), not wishes
             if before and int(entry["target"]) in before.ports:
@@ -217,7 +220,7 @@ class Bringup:
         for entry in project.published(service):
             entry["published"] = str(pinned[self._port_name(name, entry)])
         known = SERVICES.get(name)
-        if isinstance(known, Advertises):
+        if known is not None and isinstance(known, Advertises):
             known.advertise(service, pinned)
 
     @staticmethod

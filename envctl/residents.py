@@ -112,7 +112,7 @@ def secret_path(service: str, key: str) -> str:
 
 
 def state_of(container: Container, proven: Mapping[str, str]) -> str:
-    """`ready` while the very start that was proven runs, `done` for a one-shot that ended well, else the engine's word."""
+    """`ready` while the proven start runs, `done` for a one-shot that ended well, else the engine's word."""
     if proven.get(container.id) == container.started_at:
         if container.state is State.RUNNING:
             return "ready"

@@ -8,7 +8,7 @@ from envctl.engine import guardian, ports
 from envctl.model import Leak
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection
 
     from envctl.model import Resource
     from envctl.protocols import Engine
@@ -33,7 +33,7 @@ def remaining(engine: Engine, environment: str, known: Collection[Resource], hos
     return leaks + _held(host_ports)
 
 
-def _held(host_ports: Collection[int]) -> Sequence[Leak]:
+def _held(host_ports: Collection[int]) -> list[Leak]:
     """Ports that only the engine's proxy can still hold; another program may have taken one, which is its right."""
     held = [port for port in host_ports if not ports.is_free(port)]
     owners = {port: ports.listener(port) for port in held}
