@@ -9,7 +9,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from envctl.engine.images import process
-from envctl.engine.images.fingerprint import BUILD_LABEL
+from envctl.engine.images.fingerprint import BUILD_LABEL, KIND_LABEL
 from envctl.engine.images.refusal import NO_SPACE, no_room
 from envctl.engine.images.surroundings import debian_mirror
 from envctl.errors import BuildFailed, ImageError
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from envctl.engine.images.crew import Stop
+    from envctl.engine.images.reference import Reference
     from envctl.engine.images.workshop import Workshop
 
 SUITE = "trixie"
@@ -30,8 +31,8 @@ LEFT_OUT = ("./var/cache/apt/archives/*.deb", "./var/cache/apt/*.bin", "./var/li
 TAIL = 12
 
 
-def bootstrap(shop: Workshop, tag: str, build: str, say: Callable[[str], None], stop: Stop) -> None:
-    """Make the base image `tag`, labelled with `build`; `say` hears each step. 30 s, 0.3 GB on disk meanwhile.
+def bootstrap(shop: Workshop, tag: Reference, recipe: str, say: Callable[[str], None], stop: Stop) -> None:
+    """Make the base image `tag`, labelled with `recipe`; `say` hears each step. 30 s, 0.3 GB on disk meanwhile.
 
     Raises:
         ImageError: not root, no debootstrap, or no mirror is known.
@@ -49,7 +50,7 @@ def bootstrap(shop: Workshop, tag: str, build: str, say: Callable[[str], None], 
         apart = APART if subprocess.run([*APART, "true"], capture_output=True, check=False).returncode == 0 else ()
         _run([*apart, "debootstrap", "--variant=minbase", SUITE, str(root), mirror], say, stop, dict(shop.environ))
         say("import")
-        _run(list(_import(root, tag, build)), say, stop, shop.cli_environ())
+        _run(list(_import(root, tag, recipe)), say, stop, shop.cli_environ())
     finally:
         shutil.rmtree(root, ignore_errors=True)
 
@@ -70,11 +71,12 @@ def _check_tools() -> None:
         )
 
 
-def _import(root: Path, tag: str, build: str) -> Iterator[str]:
+def _import(root: Path, tag: Reference, recipe: str) -> Iterator[str]:
     """One command that packs the folder and hands it to the engine, without the caches."""
     yield from ("bash", "-o", "pipefail", "-c")
     yield 'tar --numeric-owner -C "$0" "${@:4}" -c . | docker import --change "$1" --change "$2" - "$3"'
-    yield from (str(root), f"LABEL {BUILD_LABEL}={build}", 'CMD ["bash"]', tag)
+    labels = f"LABEL {BUILD_LABEL}={recipe} {KIND_LABEL}={tag.repository}"
+    yield from (str(root), labels, 'CMD ["bash"]', tag.tagged)
     yield from (f"--exclude={pattern}" for pattern in LEFT_OUT)
 
 

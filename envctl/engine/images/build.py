@@ -14,7 +14,7 @@ from envctl import events
 from envctl.engine.images import process
 from envctl.engine.images.bootstrap import bootstrap
 from envctl.engine.images.crew import Job, Stop, work_through
-from envctl.engine.images.fingerprint import BUILD_LABEL, fingerprint
+from envctl.engine.images.fingerprint import BUILD_LABEL, KIND_LABEL, fingerprint
 from envctl.engine.images.refusal import NO_SPACE, no_room
 from envctl.engine.images.room import check_room
 from envctl.engine.images.stock import Stock
@@ -79,13 +79,17 @@ def _build(shop: Workshop, image: Image, stop: Stop) -> None:
         events.emit("image.building", image=tag, step=step, seconds=round(time.monotonic() - started, 1))
 
     say("start")
+    old = Stock.look(shop.api).tagged(image.tag)
     if image.context is None:
-        bootstrap(shop, tag, recipe, say, stop)
+        bootstrap(shop, image.tag, recipe, say, stop)
     else:
         with tempfile.TemporaryDirectory(prefix="envctl-") as folder:
             command = [*_command(image, recipe), *_from_host(shop, Path(folder)), str(image.context)]
             _run_build(shop, image, command, _Report(say), stop)
     found = Stock.look(shop.api).tagged(image.tag)
+    if old and found and old.build and old.id != found.id:
+        # A nameless image could be anybody's: with a name of ours `prune` may remove it.
+        shop.api.tag(old.id, image.tag.repository, f"old-{old.build[:12]}")
     seconds = round(time.monotonic() - started, 1)
     events.emit("image.built", image=tag, seconds=seconds, bytes=found.size if found else None)
 
@@ -94,7 +98,8 @@ def _command(image: Image, recipe: str) -> Iterator[str]:
     """The docker CLI's own `build`: with DOCKER_BUILDKIT=1 that is BuildKit inside the engine, with buildx or without,
     which knows the engine's local images as parents.
     """
-    yield from ("docker", "build", "--progress=plain", f"--tag={image.tag.tagged}", f"--label={BUILD_LABEL}={recipe}")
+    yield from ("docker", "build", "--progress=plain", f"--tag={image.tag.tagged}")
+    yield from (f"--label={BUILD_LABEL}={recipe}", f"--label={KIND_LABEL}={image.tag.repository}")
     if image.target:
         yield f"--target={image.target}"
     for name, value in image.args.items():

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 BUILD_LABEL = "envctl.build"
 """Label of every image that envctl built; its value is the fingerprint of what it was built from."""
 
+KIND_LABEL = "envctl.build.kind"
+"""Label beside it: the repository (`envctl/postgres`) that the image was built for."""
+
 BASE_RECIPE = "debootstrap --variant=minbase trixie, without caches; 1"
 """Stands for how `bootstrap` makes the base; change the number with the way."""
 

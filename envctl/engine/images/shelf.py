@@ -60,24 +60,31 @@ def _row(shop: Workshop, stock: Stock, image: Image) -> ImageRow:
 def prune(shop: Workshop) -> list[Pruned]:
     """Remove what envctl built and does not use any more; each with its fate.
 
-    Only images with envctl's build label are looked at. Kept: what the table names as it is now, and what any
-    container uses, running or not. Pulled images are the user's: they may serve others.
+    Looked at are only images that carry envctl's labels and no name outside the table's repositories: an image that a
+    user built on one of them inherits the labels. Kept: what the table names as it is now, and what any container
+    uses, running or not. Pulled images are the user's: they may serve others.
     """
     stock = Stock.look(shop.api)
+    kinds = {image.tag.repository for image in shop.catalogue.images.values()}
     current = {found.id for image in shop.catalogue.images.values() if (found := stock.built(shop, image))}
     used = {row["ImageID"] for row in shop.api.containers(all=True)}
-    return [_remove(shop, old, used) for old in stock.images if old.build and old.id not in current]
+    return [_remove(shop, old, used) for old in stock.images if _ours(old, kinds) and old.id not in current]
+
+
+def _ours(image: Stored, kinds: set[str]) -> bool:
+    """Whether envctl built it, and nobody gave it another name."""
+    return image.kind in kinds and set(image.repositories) == {image.kind}
 
 
 def _remove(shop: Workshop, old: Stored, used: set[str]) -> Pruned:
     """Remove one image by all its names, unless it is used."""
     import docker.errors
 
-    name = ", ".join(old.tags) or "untagged"
+    name = ", ".join(old.tags)
     if old.id in used:
         return Pruned(old.id, name, old.size, "a container uses it")
     try:
-        for each in old.tags or (old.id,):
+        for each in old.tags:
             shop.api.remove_image(each, force=False)
     except docker.errors.ImageNotFound:
         return Pruned(old.id, name, old.size)

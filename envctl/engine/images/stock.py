@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from envctl.engine.images.fingerprint import BUILD_LABEL, fingerprint
+from envctl.engine.images.fingerprint import BUILD_LABEL, KIND_LABEL, fingerprint
 from envctl.model import ImageSource
 
 if TYPE_CHECKING:
@@ -44,6 +44,16 @@ class Stored:
     def build(self) -> str:
         """The fingerprint that it was built from; empty when envctl did not build it."""
         return self.labels.get(BUILD_LABEL, "")
+
+    @property
+    def kind(self) -> str:
+        """The repository that envctl built it for; empty when envctl did not build it."""
+        return self.labels.get(KIND_LABEL, "")
+
+    @property
+    def repositories(self) -> tuple[str, ...]:
+        """The tags without what follows the last colon."""
+        return tuple(tag.rpartition(":")[0] for tag in self.tags)
 
     def digest_of(self, repository: str) -> str:
         """The digest under which it was pulled from `repository`; empty when it was not."""
