@@ -1,0 +1,109 @@
+"""The live table of a terminal: every service's phase and elapsed time while the environment comes up."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Self
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from envctl.cli import phrases
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+# Enough for a clock with tenths to look alive; each frame costs CPU that the starting services could use.
+FRAMES_PER_SECOND = 5
+
+_PHASES = {
+    "image.present": "image here",
+    "image.waiting": "waiting for images",
+    "image.pulling": "pulling",
+    "image.pulled": "pulled",
+    "image.pull_failed": "pull failed",
+    "image.building": "building",
+    "image.built": "built",
+    "service.recreated": "re-creating",
+    "service.created": "created",
+    "service.started": "starting",
+    "service.waiting": "starting",
+    "service.ready": "ready",
+    "service.failed": "failed",
+}
+_STYLES = {"ready": "green", "failed": "bold red", "pull failed": "yellow"}
+_NOTES = frozenset({"port.moved", "fast.enabled", "service.recreated", "image.pull_failed"})
+
+
+@dataclass
+class _Row:
+    """One service: its phase, since when and until when it is under way (monotonic seconds), and a remark."""
+
+    since: float
+    phase: str = ""
+    until: float | None = None
+    remark: str = ""
+
+
+@dataclass
+class LiveTable:
+    """A listener that draws. Disappears when all went well (the endpoints follow); stays when it did not."""
+
+    console: Console = field(default_factory=Console)
+    rows: dict[str, _Row] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._lock = threading.Lock()
+        self._live = Live(
+            console=self.console, get_renderable=self._draw, refresh_per_second=FRAMES_PER_SECOND, transient=True
+        )
+
+    def __enter__(self) -> Self:
+        self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Take the table away, or leave it as evidence."""
+        self._live.transient = error is None
+        self._live.stop()
+
+    def __call__(self, event: str, data: dict[str, object]) -> None:
+        """Note the event; the next frame shows it."""
+        if event in _NOTES:
+            self._live.console.print(f"{phrases.subject(data)}: {phrases.sentence(event, data)}", highlight=False)
+        phase = _PHASES.get(event)
+        if phase is not None:
+            with self._lock:
+                self._note(event, phase, data)
+
+    def _note(self, event: str, phase: str, data: dict[str, object]) -> None:
+        now = time.monotonic()
+        row = self.rows.setdefault(phrases.subject(data), _Row(now))
+        row.phase = phase
+        row.until = now if event in {"service.ready", "service.failed"} else None
+        row.remark = _remark(event, data)
+
+    def _draw(self) -> Table:
+        now = time.monotonic()
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        for heading in ("service", "phase", "time", ""):
+            table.add_column(heading, no_wrap=True, justify="right" if heading == "time" else "left")
+        with self._lock:
+            for name, row in self.rows.items():
+                elapsed = f"{(row.until or now) - row.since:.1f}s"
+                table.add_row(name, Text(row.phase, _STYLES.get(row.phase, "")), elapsed, Text(row.remark, "dim"))
+        return table
+
+
+def _remark(event: str, data: dict[str, object]) -> str:
+    """What stands behind the phase: the address, the last probe's error, the reason of a failure."""
+    key = {"service.ready": "address", "service.waiting": "last_error", "service.failed": "reason"}.get(event)
+    if key:
+        return str(data.get(key) or "")
+    return phrases.sentence(event, data) if event.startswith("image.") else ""

@@ -1,0 +1,91 @@
+"""Events in words: one sentence each, without the service's name where it stands before the sentence anyway."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    Data = Mapping[str, Any]
+
+MEGABYTE = 1_000_000
+
+DETAILS = frozenset({"image.present", "service.created", "service.started", "service.waiting", "resource.removed"})
+"""Shown with `-v` only: true, many, and of no use while all goes well."""
+
+
+def subject(data: Data) -> str:
+    """Whom an event is about: the service, else the image, the resource or the environment."""
+    if "kind" in data:
+        return str(data["kind"])
+    return str(next((data[key] for key in ("service", "image", "name", "environment") if data.get(key)), "envctl"))
+
+
+def sentence(event: str, data: Data) -> str:
+    """The event in words; an event without a sentence of its own shows its name and data."""
+    phrase = _PHRASES.get(event)
+    if phrase is not None:
+        return phrase(data)
+    return " ".join([event, *(f"{key}={value}" for key, value in data.items())])
+
+
+def duration(milliseconds: float) -> str:
+    """`0.35 s`, `12.3 s`, `2 min 5 s`."""
+    seconds = milliseconds / 1000
+    if seconds >= 100:  # noqa: PLR2004 - three digits of seconds are minutes to a reader
+        minutes, rest = divmod(round(seconds), 60)
+        return f"{minutes} min {rest} s"
+    return f"{seconds:.2f} s" if seconds < 10 else f"{seconds:.1f} s"  # noqa: PLR2004 - three digits in all
+
+
+def _timed(text: str, data: Data) -> str:
+    """`text` and how long it took, where the event says so."""
+    if "ms" in data:
+        return f"{text} in {duration(float(data['ms']))}"
+    return f"{text} in {duration(float(data['seconds']) * 1000)}" if "seconds" in data else text
+
+
+def _pulling(data: Data) -> str:
+    if not data.get("total_bytes"):
+        return f"pulling {data.get('image', '')}".rstrip()
+    done, total = (float(data[key]) / MEGABYTE for key in ("bytes", "total_bytes"))
+    return f"pulling {data.get('image', '')}: {done:.0f} of {total:.0f} MB"
+
+
+def _building(data: Data) -> str:
+    step = data.get("step")
+    return f"building {data.get('image', '')} from packages" + (f": {step}" if step else "")
+
+
+def _moved(data: Data) -> str:
+    holder = data.get("holder")
+    taken = f"held by {holder}" if holder else "taken"
+    return f"port {data.get('wanted')} is {taken}: using {data.get('got')}"
+
+
+def _differences(data: Data) -> str:
+    return "; ".join(str(item) for item in data.get("differences", ())) or "its configuration changed"
+
+
+_PHRASES: dict[str, Callable[[Data], str]] = {
+    "image.present": lambda data: f"image {data.get('image', '')} is here",
+    "image.waiting": lambda data: f"waiting: {data.get('reason', 'another process builds images')}",
+    "image.pulling": _pulling,
+    "image.pulled": lambda data: _timed(f"pulled {data.get('image', '')}", data),
+    "image.pull_failed": lambda data: f"could not pull {data.get('image', '')}: {data.get('reason', '')}",
+    "image.building": _building,
+    "image.built": lambda data: _timed(f"built {data.get('image', '')} from packages", data),
+    "port.moved": _moved,
+    "service.recreated": lambda data: f"re-created: {_differences(data)}",
+    "service.created": lambda _: "created",
+    "service.started": lambda _: "started",
+    "service.waiting": lambda data: f"not ready (attempt {data.get('attempt')}): {data.get('last_error')}",
+    "service.ready": lambda data: f"{_timed('ready', data)} at {data.get('address') or 'no port'}",
+    "service.failed": lambda data: f"failed: {data.get('reason')}",
+    "environment.attached": lambda data: _timed("already up, attached", data),
+    "environment.up": lambda data: _timed("up", data),
+    "environment.down": lambda data: _timed("down", data),
+    "resource.removed": lambda data: f"removed {data.get('name')}",
+    "fast.enabled": lambda data: f"--fast: {data.get('cost')}",
+}
