@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import json
 import os
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from envctl.catalog import SERVICES
 from envctl.config import bundle_root
 from envctl.engine import owner as owners
-from envctl.engine import ports, project
+from envctl.engine import project
 from envctl.engine.compose import Compose, PortLost, Rendering
 from envctl.engine.images import resolve
+from envctl.errors import StateFolderError
 from envctl.events import emit
 from envctl.images import workshop
 from envctl.model import OWNER_LABEL, Identity, State
-from envctl.protocols import Advertises, HasIdentities, HasOptions
+from envctl.pinning import Pinning
+from envctl.protocols import HasIdentities, HasOptions
 from envctl.readiness import Readiness
 from envctl.reports import Phase, UpReport
 from envctl.residents import Residents
@@ -31,6 +35,7 @@ if TYPE_CHECKING:
     from envctl.config import Settings
     from envctl.engine.docker_engine import DockerEngine
     from envctl.engine.project import Model
+    from envctl.model import Container
     from envctl.readiness import Answer
     from envctl.state import Pins, StateFolder
 
@@ -48,6 +53,8 @@ class Bringup:
         self.before = {container.service: container for container in engine.containers(settings.name)}
         self.profiles = settings.profiles or (() if settings.services else DEFAULT_PROFILES)
         self.compose = Compose(engine.address)
+        self.pinning = Pinning(settings, engine, folder, self.pins, self.before)
+        self.began = time.time()
 
     def run(self, *, recreate: bool = False) -> UpReport:
         """Bring up, or attach to what is up, running and unchanged."""
@@ -57,6 +64,7 @@ class Bringup:
         if digest and digest == self.pins.digest and not recreate and self._proven():
             emit("environment.attached", environment=self.settings.name, ms=self._ms())
             return UpReport(self.settings.name, attached=True, ms=self._ms())
+        self._find_secrets()
         model = self._model()
         self._choose_images(model)
         recreated = self._start(model, recreate=recreate)
@@ -68,7 +76,7 @@ class Bringup:
             self.settings.name,
             attached=False,
             ms=self._ms(),
-            services={name: self._phase(answer) for name, answer in answers.items()},
+            services={name: self._phase(residents.containers[name], answer) for name, answer in answers.items()},
             recreated=recreated,
         )
 
@@ -91,6 +99,22 @@ class Bringup:
             if container.state is State.RUNNING and container.health != "unhealthy"
         }
         return bool(now) and now == self.pins.ready
+
+    def _find_secrets(self) -> None:
+        """Passwords that this machine has lost are in the containers; where those are gone too, data is locked up.
+
+        Raises:
+            StateFolderError: volumes are left whose passwords nobody knows any more.
+
+        """
+        Residents(self.engine, self.pins, tuple(self.before.values())).recover_secrets()
+        left = [r.name for r in self.engine.resources(self.settings.name) if r.kind == "volume"]
+        if left and not self.before and not self.pins.secrets:
+            raise StateFolderError(
+                f"the passwords of environment {self.settings.name!r}",
+                f"its volumes are there ({', '.join(left)}), but neither {self.folder.path} nor a container has them",
+                f"remove the data with `envctl --env {self.settings.name} down`, then run `up` again",
+            )
 
     def _model(self) -> Model:
         """The compose model of what was asked for, with options applied."""
@@ -137,7 +161,7 @@ class Bringup:
         avoid: set[int] = set()
         lost: PortLost | None = None
         for _ in range(_PORT_TRIES):
-            self._pin_ports(model, avoid)
+            self.pinning.pin(model, avoid)
             project.label(model, self.settings.name, self._owner_before() or self.owner)
             changed = self._changes(model)
             self.pins.starting = owners.this_process()
@@ -172,69 +196,6 @@ class Bringup:
                     found[f"ENVCTL_SECRET_{name}_{key}".upper().replace("-", "_")] = content
         return found
 
-    def _pin_ports(self, model: Model, avoid: set[int]) -> None:
-        """A host port for everything that is published: the pinned one, else chosen now, together with the others
-        of this user under one lock, so that no two environments choose the same.
-        """
-        from envctl.state import file_lock
-
-        with file_lock(self.folder.root / "ports.lock", self.settings.timeout, "the choice of ports"):
-            taken = ports.pinned_by({name: pins.ports for name, pins in self.folder.others().items()})
-            wishes = [w for name, service in model["services"].items() for w in self._wishes(name, service, avoid)]
-            chosen, moved = ports.choose(
-                wishes,
-                self.settings.ports,
-                self.settings.name,
-                {*taken, *avoid},
-                lambda port: self._holder(port, taken),
-            )
-            for wish, port in chosen.items():
-                self.pins.ports.setdefault(wish.service, {})[wish.name] = port
-            self.folder.save(self.pins)
-        for move in moved:
-            data = {"service": move.wish.service, "port": move.wish.name, "wanted": move.wish.preferred}
-            emit("port.moved", **data, got=move.got, holder=move.holder)
-        for name, service in model["services"].items():
-            self._write_ports(name, service)
-
-    def _wishes(self, name: str, service: Model, avoid: set[int]) -> list[ports.Wish]:
-        """The ports of one service that are not pinned yet, or whose pin was lost to somebody else."""
-        override, pinned = self.settings.overrides.get(name), self.pins.ports.setdefault(name, {})
-        before = self.before.get(name)
-        wishes: list[ports.Wish] = []
-        for entry in project.published(service):
-            port_name, main = self._port_name(name, entry), not wishes
-            if before and int(entry["target"]) in before.ports:
-                pinned.setdefault(port_name, before.ports[int(entry["target"])])
-            fixed = override.port if override and override.port and main else None
-            mine = bool(before and before.state is State.RUNNING)
-            kept = pinned.get(port_name)
-            if kept is not None and kept not in avoid and fixed in {None, kept} and (mine or ports.is_free(kept)):
-                continue
-            preferred = fixed or int(entry.get("published") or 0)
-            wishes.append(ports.Wish(name, port_name, preferred, fixed=fixed is not None))
-        return wishes
-
-    def _write_ports(self, name: str, service: Model) -> None:
-        pinned = self.pins.ports.get(name, {})
-        for entry in project.published(service):
-            entry["published"] = str(pinned[self._port_name(name, entry)])
-        known = SERVICES.get(name)
-        if known is not None and isinstance(known, Advertises):
-            known.advertise(service, pinned)
-
-    @staticmethod
-    def _port_name(name: str, entry: Model) -> str:
-        known = SERVICES.get(name)
-        names = {target: port for port, target in known.ports.items()} if known else {}
-        return names.get(int(entry["target"]), str(entry["target"]))
-
-    def _holder(self, port: int, taken: Mapping[int, str]) -> str:
-        """Who has a port: another environment, a container, or a process."""
-        if port in taken:
-            return f"environment {taken[port]!r}"
-        return self.engine.publisher(port) or ports.listener(port) or "a process that may not be seen"
-
     def _changes(self, model: Model) -> dict[str, list[str]]:
         """Which services will be made anew because they differ from their containers, and how."""
         found = {}
@@ -265,8 +226,10 @@ class Bringup:
         self.pins.digest, self.pins.starting = digest, ""
         self.folder.save(self.pins)
 
-    def _phase(self, answer: Answer) -> Phase:
-        return Phase(0, round(answer.seconds * 1000), answer.attempts)
+    def _phase(self, container: Container, answer: Answer) -> Phase:
+        """A service's cost; one that ran before this `up` began counts as started at its beginning."""
+        started = dt.datetime.fromisoformat(container.started_at).timestamp() - self.began
+        return Phase(max(0, round(started * 1000)), round(answer.seconds * 1000), answer.attempts)
 
     def _owner_before(self) -> str:
         """The owner of what is already there: an `up` by somebody else does not change it."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeVar
 
 from envctl import logs
 from envctl.bringup import Bringup
@@ -10,12 +10,18 @@ from envctl.engine import guardian
 from envctl.engine import owner as owners
 from envctl.engine.connect import locate
 from envctl.engine.docker_engine import DockerEngine
-from envctl.errors import EnvctlError, LeakFound, NoSuchEnvironment, UnknownName
+from envctl.errors import LeakFound, NoSuchEnvironment, UnknownName
 from envctl.model import ServiceStatus
 from envctl.protocols import HasHandle, HasShell, HasVariables
 from envctl.readiness import Readiness
 from envctl.reports import DownReport, Status, UpReport
 from envctl.residents import Residents, overall, state_of
+from envctl.services.kafka import KafkaHandle
+from envctl.services.minio import MinioHandle
+from envctl.services.postgres import PostgresHandle
+from envctl.services.redis import RedisHandle
+from envctl.services.spark_connect import SparkConnectHandle
+from envctl.services.zookeeper import ZooKeeperHandle
 from envctl.state import StateFolder
 from envctl.takedown import remove, take_down
 from envctl.waiting import Deadline
@@ -27,12 +33,8 @@ if TYPE_CHECKING:
 
     from envctl.config import Settings
     from envctl.model import LogLine
-    from envctl.services.kafka import KafkaHandle
-    from envctl.services.minio import MinioHandle
-    from envctl.services.postgres import PostgresHandle
-    from envctl.services.redis import RedisHandle
-    from envctl.services.spark_connect import SparkConnectHandle
-    from envctl.services.zookeeper import ZooKeeperHandle
+
+H = TypeVar("H")
 
 
 class Environment:
@@ -157,39 +159,41 @@ class Environment:
     @property
     def postgres(self) -> PostgresHandle:
         """PostgreSQL, as the app identity."""
-        return self._handle("postgres")
+        return self._handle("postgres", PostgresHandle)
 
     @property
     def redis(self) -> RedisHandle:
         """Redis, as the app identity."""
-        return self._handle("redis")
+        return self._handle("redis", RedisHandle)
 
     @property
     def kafka(self) -> KafkaHandle:
         """Kafka, as the app identity."""
-        return self._handle("kafka")
+        return self._handle("kafka", KafkaHandle)
 
     @property
     def zookeeper(self) -> ZooKeeperHandle:
         """ZooKeeper."""
-        return self._handle("zookeeper")
+        return self._handle("zookeeper", ZooKeeperHandle)
 
     @property
     def minio(self) -> MinioHandle:
         """MinIO, as the app identity."""
-        return self._handle("minio")
+        return self._handle("minio", MinioHandle)
 
     @property
     def spark(self) -> SparkConnectHandle:
         """Spark Connect."""
-        return self._handle("spark-connect")
+        return self._handle("spark-connect", SparkConnectHandle)
 
-    def _handle(self, service: str) -> Any:  # noqa: ANN401 - each property above says which
+    def _handle(self, service: str, kind: type[H]) -> H:
+        """The service's handle, of the kind that it is known to make."""
         residents = self._residents([service])
         known = residents.services[service]
-        if not isinstance(known, HasHandle):
-            raise EnvctlError(f"a client of {service}", "envctl has none for it", "use its address from `env.status()`")
-        return known.handle(residents.endpoint(service))
+        handle = known.handle(residents.endpoint(service)) if isinstance(known, HasHandle) else None
+        if not isinstance(handle, kind):
+            raise TypeError(f"{service} makes {type(handle).__name__}, not {kind.__name__}")
+        return handle
 
     def _residents(self, needed: Sequence[str] = ()) -> Residents:
         """The environment as it is now.

@@ -6,6 +6,7 @@ its last log lines; a deadline that passes fails it once, naming every condition
 
 from __future__ import annotations
 
+import contextvars
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -117,9 +118,13 @@ class Readiness:
         stream = self._engine.events(self._environment)
         threads = [
             threading.Thread(
-                target=self._guarded, args=(lambda: self._listen(stream),), name="engine-events", daemon=True
-            ),
-            threading.Thread(target=self._guarded, args=(self._until_abandoned,), name="down-requested", daemon=True),
+                # With this context, so that what they say reaches the same listener.
+                target=contextvars.copy_context().run,
+                args=(self._guarded, work),
+                name=name,
+                daemon=True,
+            )
+            for name, work in (("events", lambda: self._listen(stream)), ("down-requested", self._until_abandoned))
         ]
         for thread in threads:
             thread.start()
