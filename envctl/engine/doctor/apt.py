@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from typing import TYPE_CHECKING
@@ -22,8 +23,9 @@ LOCK_TIMEOUT = 120
 class Apt:
     """apt as this machine has it, or (with `options`) with other sources and nothing shared."""
 
-    def __init__(self, work: Work, options: Sequence[str] = ()) -> None:
+    def __init__(self, work: Work, options: Sequence[str] = (), origin: str = "") -> None:
         self._work = work
+        self._origin = origin
         self._options = [*options, "-o", f"DPkg::Lock::Timeout={LOCK_TIMEOUT}"]
         self._updated = False
 
@@ -43,22 +45,27 @@ class Apt:
             "Dir::Cache": folder / "cache",
             "APT::Sandbox::User": "root",
         }
-        return cls(work, [word for name, value in settings.items() for word in ("-o", f"{name}={value}")])
+        options = [word for name, value in settings.items() for word in ("-o", f"{name}={value}")]
+        return cls(work, options, f" from {source.partition('] ')[2]}")
 
     def update(self) -> None:
-        """Refresh the lists, once. One dead source of many is said and does not end the work: the rest may do."""
-        if self._updated:
+        """Refresh the lists, once. One dead source of many is said and does not end the work: the rest may do.
+
+        The machine's own lists are root's: without root they are used as they are.
+        """
+        if self._updated or not (self._origin or os.geteuid() == 0):
             return
         self._updated = True
         started = time.monotonic()
-        self._work.report("refresh the package lists: apt-get update")
+        what = f"refresh the package lists{self._origin}"
+        self._work.report(f"{what}: apt-get update")
         answer = attempt(["apt-get", *self._options, "update"])
         if answer.returncode != 0:
             self._work.report(
                 f"apt-get update had trouble; going on with the lists that are there: {tail(answer.stdout)}"
             )
             return
-        self._work.did("refresh the package lists", "apt-get update", started)
+        self._work.did(what, "apt-get update", started)
 
     def candidates(self, packages: Sequence[str]) -> dict[str, str]:
         """Package to version of those among `packages` that could be installed."""
@@ -73,10 +80,10 @@ class Apt:
 
         """
         self.update()
-        command = ["apt-get", *self._options, "install", "--yes", "--no-install-recommends", *packages]
-        self._work.step(
-            f"install {', '.join(packages)}", command, advice="correct what apt complains about, then again"
-        )
+        words = ["install", "--yes", "--no-install-recommends", *packages]
+        advice = "correct what apt complains about, then again"
+        shown = f"apt-get {' '.join(words)}"
+        self._work.step("install packages", ["apt-get", *self._options, *words], advice=advice, shown=shown)
 
     def unpack(self, packages: Sequence[str], folder: Path) -> None:
         """Download packages and unpack their files into `folder`; installs nothing, needs no root.
@@ -86,13 +93,15 @@ class Apt:
 
         """
         self.update()
-        names, advice = ", ".join(packages), "check the mirror in the host's apt configuration, then again"
+        advice = "check the mirror in the host's apt configuration, then again"
         folder.mkdir(parents=True, exist_ok=True)
-        self._work.step(
-            f"download {names}", ["apt-get", *self._options, "download", *packages], advice=advice, cwd=folder
-        )
+        words = ["download", *packages]
+        shown = f"apt-get {' '.join(words)}"
+        command = ["apt-get", *self._options, *words]
+        self._work.step(f"download packages{self._origin}", command, advice=advice, shown=shown, cwd=folder)
         for archive in sorted(folder.glob("*.deb")):
-            self._work.step(f"unpack {archive.name}", ["dpkg", "-x", str(archive), str(folder)], advice=advice)
+            command = ["dpkg", "-x", str(archive), str(folder)]
+            self._work.step("unpack", command, advice=advice, shown=f"dpkg -x {archive.name}")
 
 
 def parse_policy(text: str) -> dict[str, str]:

@@ -12,8 +12,6 @@ from envctl.engine.doctor.site import docker_command, run
 from envctl.engine.doctor.versions import numbers, text
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from envctl.engine.doctor.site import Site
 
 ENGINE_UNUSABLE = 4
@@ -48,7 +46,22 @@ def _no_engine(site: Site) -> Finding:
     data: dict[str, object] = {"url": address.url if address else "", "reason": address.reason if address else ""}
     found = f"{error.wanted}: {error.found}" if error else "no answer"
     meaning = "nothing can run; disk, networks, clock, images were not looked at"
-    return Finding("engine", Level.FAIL, found, meaning, error.advice if error else "", data, ENGINE_UNUSABLE)
+    return Finding("engine", Level.FAIL, found, meaning, advice(site), data, ENGINE_UNUSABLE)
+
+
+def chosen(site: Site) -> str:
+    """How somebody chose this engine explicitly, so that no other may take its place; empty when it was just found."""
+    if site.address is None or not site.address.context:
+        return "DOCKER_HOST" if site.address and site.address.reason == "DOCKER_HOST" else ""
+    return site.address.reason
+
+
+def advice(site: Site) -> str:
+    """What to do about an engine that cannot be used."""
+    if site.error and chosen(site) and "no engine" in site.error.found:
+        undo = "unset DOCKER_HOST" if chosen(site) == "DOCKER_HOST" else "`docker context use default`"
+        return f"start the engine that {chosen(site)} names, or {undo} to use this machine's"
+    return site.error.advice if site.error else ""
 
 
 def cli(site: Site) -> list[Finding]:
@@ -60,15 +73,15 @@ def cli(site: Site) -> list[Finding]:
         found = f"no docker program: {error.strerror}"
         return [Finding("docker", Level.FAIL, found, meaning, FIX, exit_code=ENGINE_UNUSABLE)]
     program = Finding("docker", Level.OK, text(version), "drives compose", data={"version": text(version)})
-    return [program, _plugin(site, "compose", ["version", "--short"]), _plugin(site, "buildx", ["version"])]
+    return [program, _plugin(site, "compose"), _plugin(site, "buildx")]
 
 
-def _plugin(site: Site, name: str, arguments: Sequence[str]) -> Finding:
+def _plugin(site: Site, name: str) -> Finding:
     """One plugin of the docker CLI by the version it prints."""
     compose = name == "compose"
     level, exit_code = (Level.FAIL, ENGINE_UNUSABLE) if compose else (Level.WARN, 1)
     meaning = "nothing can run without it" if compose else "images cannot be built from packages without it"
-    version, said = plugin_version(site, name, arguments)
+    version, said = plugin_version(site, name)
     data: dict[str, object] = {"version": text(version)}
     if not version:
         return Finding(name, level, f"no {name} plugin: {said}", meaning, FIX, data, exit_code)
@@ -79,10 +92,10 @@ def _plugin(site: Site, name: str, arguments: Sequence[str]) -> Finding:
     return Finding(name, Level.OK, text(version), "present", data=data)
 
 
-def plugin_version(site: Site, name: str, arguments: Sequence[str]) -> tuple[tuple[int, ...], str]:
+def plugin_version(site: Site, name: str) -> tuple[tuple[int, ...], str]:
     """The version of a plugin, () without one, and what the CLI said."""
     try:
-        answer = run([*docker_command(site.address), name, *arguments])
+        answer = run([*docker_command(site.address), name, "version"])
     except (OSError, subprocess.TimeoutExpired) as error:
         return (), str(error)
     said = (answer.stdout or answer.stderr).strip().partition("\n")[0]

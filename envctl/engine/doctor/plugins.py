@@ -29,10 +29,9 @@ SUITE = "trixie"
 
 @dataclass(frozen=True, slots=True)
 class Plugin:
-    """One plugin: how it is asked for its version, and the packages that may hold it, Docker's own first."""
+    """One plugin: the packages that may hold it, Docker's own first, and the oldest version that will do."""
 
     name: str
-    question: Sequence[str]
     packages: Sequence[str]
     oldest: tuple[int, ...]
 
@@ -40,12 +39,11 @@ class Plugin:
 PLUGINS = (
     Plugin(
         "compose",
-        ["version", "--short"],
         # docker-compose-plugin: Docker's repository; -v2: Ubuntu; docker-compose: v2 since Debian 13, v1 before.
         ["docker-compose-plugin", "docker-compose-v2", "docker-compose"],
         OLDEST_COMPOSE,
     ),
-    Plugin("buildx", ["version"], ["docker-buildx-plugin", "docker-buildx"], (0,)),
+    Plugin("buildx", ["docker-buildx-plugin", "docker-buildx"], (0,)),
 )
 
 
@@ -71,14 +69,14 @@ def provide(site: Site, apt: Apt | None, work: Work) -> None:
     if elsewhere:
         _from_debian([f"docker-{plugin.name}" for plugin in elsewhere], work)
     for plugin in missing:
-        version, said = plugin_version(site, plugin.name, plugin.question)
+        version, said = plugin_version(site, plugin.name)
         if not version:
             raise EngineError(f"the docker plugin {plugin.name}", f"put there, but: {said}", "run `docker info`")
         work.report(f"docker {plugin.name} {text(version)} answers")
 
 
 def _present(site: Site, plugin: Plugin, work: Work) -> bool:
-    version, _ = plugin_version(site, plugin.name, plugin.question)
+    version, _ = plugin_version(site, plugin.name)
     if version and version < plugin.oldest:
         advice = "update it by the way it was installed; envctl does not replace what is there"
         raise EngineError(f"docker {plugin.name} {text(plugin.oldest)} or newer", text(version), advice)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from envctl.engine.doctor import daemon, plugins, sources
 from envctl.engine.doctor.apt import Apt
+from envctl.engine.doctor.engine import advice, chosen
 from envctl.engine.doctor.site import Site, find_program
 from envctl.engine.doctor.work import Work
 from envctl.errors import EngineError
@@ -63,10 +64,9 @@ def fix(report: Callable[[str], None]) -> list[Action]:
 
 def _provide_engine(site: Site, apt: Apt | None, work: Work) -> None:
     """Install the engine if it is not there, and start it."""
-    chosen = site.address is None or bool(site.address.context) or site.address.reason == "DOCKER_HOST"
-    if site.error and (chosen or "permission" in site.error.found or "newer" in site.error.wanted):
-        # Somebody chose an engine that does not answer, keeps us out, or is too old: not ours to work around.
-        raise site.error
+    if site.error and (chosen(site) or "no engine" not in site.error.found):
+        # Somebody chose an engine that does not answer, or one keeps us out or is too old: not ours to work around.
+        raise EngineError(site.error.wanted, site.error.found, advice(site))
     dockerd = find_program("dockerd")
     if dockerd is None:
         _install(apt)
@@ -100,8 +100,8 @@ def _provide_cli(apt: Apt | None) -> None:
     if shutil.which("docker"):
         return
     if apt is None or CLI_PACKAGE not in apt.candidates([CLI_PACKAGE]):
-        advice = "install the docker program by your system's packages; on Debian 12 it is part of docker.io"
-        raise EngineError("the docker program", "not on PATH", advice)
+        how = "install the docker program by your system's packages; on Debian 12 it is part of docker.io"
+        raise EngineError("the docker program", "not on PATH", how)
     _need_root("the docker program", f"sudo apt-get install {CLI_PACKAGE}")
     apt.install([CLI_PACKAGE])
 

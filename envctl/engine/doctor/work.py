@@ -30,14 +30,14 @@ class Work:
     report: Callable[[str], None]
     actions: list[Action] = field(default_factory=list)
 
-    def step(self, what: str, command: Sequence[str], *, advice: str, cwd: Path | None = None) -> str:
-        """Run one command that changes something; its output.
+    def step(self, what: str, command: Sequence[str], *, advice: str, shown: str = "", cwd: Path | None = None) -> str:
+        """Run one command that changes something; its output. `shown` is its readable form, where it has one.
 
         Raises:
             EngineError: it failed; with its last lines.
 
         """
-        shown = shlex.join(command)
+        shown = shown or shlex.join(command)
         self.report(f"{what}: {shown}")
         started = time.monotonic()
         answer = attempt(command, cwd=cwd)
