@@ -242,7 +242,7 @@ def up(
             bringup = Bringup(settings, engine, folder, owner)
             made = not bringup.before
             if made and owner != owners.USER:
-                guardian.start(settings.name, owner=owner)
+                guardian.start(settings.name, owner)
             report = bringup.run(recreate=recreate)
         except BaseException:
             if made and not keep_on_failure:
@@ -272,7 +272,7 @@ def _arm_ttl(folder: StateFolder, ttl: float) -> None:
     pins.ttl = ttl
     folder.save(pins)
     if not guardian.running(folder.name):
-        guardian.start(folder.name, ttl=ttl)
+        guardian.start(folder.name)
 
 
 def _absent(engine: DockerEngine, name: str) -> NoSuchEnvironment:

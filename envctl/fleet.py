@@ -6,9 +6,9 @@ import time
 from typing import TYPE_CHECKING
 
 from envctl import garbage
-from envctl.engine import owner as owners
 from envctl.engine.connect import locate
 from envctl.engine.docker_engine import DockerEngine
+from envctl.errors import StateFolderError
 from envctl.model import OWNER_LABEL, Leak, Resource
 from envctl.reports import DownReport, EnvironmentSummary, GcReport
 from envctl.residents import overall, state_of
@@ -50,10 +50,7 @@ def collect_garbage(*, dry_run: bool = False) -> GcReport:
     leaks: list[Leak] = []
     verdicts = {}
     for name in _names(engine):
-        folder = StateFolder(name)
-        owner = next((r.labels.get(OWNER_LABEL, "") for r in engine.resources(name)), owners.USER)
-        pins = folder.load() if folder.path.is_dir() else None
-        verdicts[name] = garbage.judge(owner, pins, folder.last_used(), now)
+        verdicts[name] = _judge(engine, name, now)
         if verdicts[name].dead and not dry_run:
             report = take_down(engine, name, check=True, grace=0.0)
             removed += report.removed
@@ -61,6 +58,16 @@ def collect_garbage(*, dry_run: bool = False) -> GcReport:
     dead = tuple((name, verdict.reason) for name, verdict in verdicts.items() if verdict.dead)
     kept = tuple((name, verdict.reason) for name, verdict in verdicts.items() if not verdict.dead)
     return GcReport(tuple(removed), dead, kept, tuple(leaks))
+
+
+def _judge(engine: DockerEngine, name: str, now: float) -> garbage.Verdict:
+    folder = StateFolder(name)
+    owner = next((resource.labels.get(OWNER_LABEL, "") for resource in engine.resources(name)), None)
+    try:
+        pins = folder.load() if folder.path.is_dir() else None
+    except StateFolderError as error:
+        return garbage.Verdict(dead=False, reason=error.found)
+    return garbage.judge(owner, pins, folder.last_used(), now)
 
 
 def _names(engine: DockerEngine) -> list[str]:

@@ -10,6 +10,7 @@ import argparse
 import os
 import subprocess
 import sys
+import time
 from typing import TYPE_CHECKING
 
 from envctl.engine import owner as owners
@@ -27,15 +28,16 @@ _LOOK = 0.2
 """Seconds between two looks at the owner: how long an orphan may live unseen."""
 
 _TTL_LOOK = 5.0
+"""Seconds between two looks where there is only a time to live."""
 
 
-def start(environment: str, *, owner: str = "", ttl: float | None = None) -> None:
-    """Start a guardian in a session of its own; it ends with the environment."""
-    command = [sys.executable, "-m", MODULE, "--environment", environment]
-    command += ["--owner", owner] if owner else []
-    command += ["--ttl", f"{ttl:g}"] if ttl is not None else []
+def start(environment: str, owner: str = "") -> None:
+    """Start a guardian in a session of its own; it ends with the environment.
+
+    It watches `owner` where that is a process, and the time to live that the environment's state names.
+    """
     subprocess.Popen(
-        command,
+        [sys.executable, "-m", MODULE, "--environment", environment, "--owner", owner],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -51,13 +53,17 @@ def running(environment: str) -> list[psutil.Process]:
     import psutil
 
     above = {process.pid for process in (psutil.Process(), *psutil.Process().parents())}
-    found = []
-    for process in psutil.process_iter(["cmdline"]):
-        words = process.info["cmdline"] or []
-        named = MODULE in words and words[words.index("--environment") + 1] == environment
-        if named and process.pid not in above and process.status() != psutil.STATUS_ZOMBIE:
-            found.append(process)
-    return found
+    return [
+        process
+        for process in psutil.process_iter(["cmdline", "status"])
+        if _guards(process.info["cmdline"] or [], environment)
+        and process.pid not in above
+        and process.info["status"] != psutil.STATUS_ZOMBIE
+    ]
+
+
+def _guards(words: Sequence[str], environment: str) -> bool:
+    return MODULE in words and "--environment" in words and words[words.index("--environment") + 1] == environment
 
 
 def end(environment: str) -> tuple[Resource, ...]:
@@ -76,28 +82,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog=MODULE)
     parser.add_argument("--environment", required=True)
     parser.add_argument("--owner", default="")
-    parser.add_argument("--ttl", type=float)
     options = parser.parse_args(arguments)
-    if options.owner:
-        while not owners.provably_dead(options.owner):
-            pause(_LOOK)
-    elif not _expired(options.environment, options.ttl):
-        return
+    folder = StateFolder(options.environment)
+    while not owners.provably_dead(options.owner):
+        if not folder.path.is_dir():
+            return
+        left = _time_left(folder)
+        if left is not None and left <= 0:
+            break
+        pause(_LOOK if owners.process_id(options.owner) else min(_TTL_LOOK, left or _TTL_LOOK))
     # Replacing this process leaves no guardian behind that `down` would have to spare.
     os.execv(sys.executable, [sys.executable, "-m", "envctl", "--env", options.environment, "-q", "down"])  # noqa: S606
 
 
-def _expired(environment: str, ttl: float) -> bool:
-    """Wait until nobody used the environment for `ttl` seconds; False when it went before."""
-    import time
-
-    folder = StateFolder(environment)
-    while (used := folder.last_used()) is not None:
-        left = used + ttl - time.time()
-        if left <= 0:
-            return True
-        pause(min(left, _TTL_LOOK))
-    return False
+def _time_left(folder: StateFolder) -> float | None:
+    """Seconds that an unused environment may still live; None when it has no time to live."""
+    ttl, used = folder.load().ttl, folder.last_used()
+    return None if ttl is None or used is None else used + ttl - time.time()
 
 
 if __name__ == "__main__":
