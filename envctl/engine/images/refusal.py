@@ -54,7 +54,7 @@ def refusal(image: str, message: str) -> ImageError:
     for pattern, make in _VERDICTS:
         if pattern.search(message):
             return make(wanted, found)
-    return RegistryUnreachable(wanted, found, f"try `docker pull {image}`, or {DO_WITHOUT}")
+    return absent(wanted, found)
 
 
 def no_room(wanted: str, found: str) -> DiskFull:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class Silence(Exception):
-    """The registry behind the engine said nothing for too long."""
+    """The registry behind the engine said nothing for too long, or the engine broke off."""
 
 
 def probe_all(shop: Workshop, references: Iterable[Reference]) -> dict[str, ImageError]:
@@ -82,9 +82,9 @@ def pull_lines(shop: Workshop, reference: Reference, stop: Stop) -> Iterator[Map
     with _request(shop, "POST", "/images/create", shop.stall, reference, query) as answer:
         if not answer.ok:
             raise refusal.refusal(str(reference), _message(answer))
-        stream = CancellableStream(answer.iter_lines(), answer)
-        with stop.ending(stream.close):
-            for line in stream:
+        # Closes the socket under a blocked read; not iterated over, because it takes a time-out for the end.
+        with stop.ending(CancellableStream(iter(()), answer).close):
+            for line in answer.iter_lines():
                 said = json.loads(line)
                 if "error" in said:
                     raise refusal.refusal(str(reference), str(said["error"]))
@@ -113,8 +113,9 @@ def _request(
     with answer:
         try:
             yield answer
-        except requests.exceptions.ConnectionError as error:
-            raise Silence(f"nothing heard for {timeout:g} s") from error
+        except requests.exceptions.RequestException as error:
+            late = "timed out" in str(error)
+            raise Silence(f"nothing heard for {timeout:g} s" if late else f"broken off: {error}") from error
 
 
 def _credentials(shop: Workshop, reference: Reference) -> dict[str, str]:

@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
     from tests.integration.images.conftest import Heard
 
+    Maker = Callable[..., Any]
+
 UNKNOWN_DIGEST = "sha256:" + "0" * 64
 STONE = "ARG BASE\nFROM ${BASE}\nCOPY Dockerfile /made\n"
-
-Maker = "Callable[..., Any]"
 
 
 def test_an_absent_image_is_pulled_by_tag_and_digest(
