@@ -1,0 +1,5 @@
+"""Redis."""
+
+from envctl.services.redis.service import Redis, RedisHandle
+
+__all__ = ["Redis", "RedisHandle"]

@@ -1,0 +1,109 @@
+"""One TCP conversation with one time limit, for pings that must cost nothing.
+
+The client libraries take 90-150 ms each to import and know no time limit under a second or two; a ping runs every
+20 to 250 ms beside starting servers, and is all that a warm `up` does. So pings speak the few messages they need.
+"""
+
+from __future__ import annotations
+
+import socket
+import time
+from typing import TYPE_CHECKING, Self
+
+from envctl.errors import EnvctlError
+from envctl.protocols import NotReady
+
+if TYPE_CHECKING:
+    from envctl.model import Endpoint, Identity
+
+CLOSED = "the connection was closed without an answer"
+"""What the engine's port proxy does while nothing listens in the container; also a server that is going down."""
+
+
+class Wire:
+    """A connection to `host:port`; everything until it is closed takes at most `timeout` seconds.
+
+    Use it as a context manager. Every method raises `NotReady` with the reason when the network does not do its part.
+    """
+
+    def __init__(self, host: str, port: int, timeout: float) -> None:
+        self._timeout = timeout
+        self._end = time.monotonic() + timeout
+        self._buffer = b""
+        try:
+            self._socket = socket.create_connection((host, port), timeout)
+        except OSError as error:
+            raise NotReady(network_reason(error, timeout)) from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._socket.close()
+
+    def send(self, data: bytes) -> None:
+        """Send all of `data`."""
+        try:
+            self._limit()
+            self._socket.sendall(data)
+        except OSError as error:
+            raise NotReady(network_reason(error, self._timeout)) from error
+
+    def exactly(self, size: int) -> bytes:
+        """The next `size` bytes."""
+        while len(self._buffer) < size:
+            self._receive()
+        data, self._buffer = self._buffer[:size], self._buffer[size:]
+        return data
+
+    def line(self) -> bytes:
+        """The next line, without its CR LF."""
+        while b"\r\n" not in self._buffer:
+            self._receive()
+        line, self._buffer = self._buffer.split(b"\r\n", 1)
+        return line
+
+    def _receive(self) -> None:
+        try:
+            self._limit()
+            data = self._socket.recv(65536)
+        except OSError as error:
+            raise NotReady(network_reason(error, self._timeout)) from error
+        if not data:
+            raise NotReady(CLOSED)
+        self._buffer += data
+
+    def _limit(self) -> None:
+        left = self._end - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        self._socket.settimeout(left)
+
+
+def network_reason(error: Exception, timeout: float) -> str:
+    """A network failure in a few words, without addresses and errno."""
+    if isinstance(error, TimeoutError):
+        return f"no answer within {timeout:.3g} s"
+    if isinstance(error, ConnectionRefusedError):
+        return "connection refused"
+    if isinstance(error, ConnectionResetError | BrokenPipeError):
+        return CLOSED
+    return (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
+
+
+def app_of(at: Endpoint) -> Identity:
+    """The app identity; raises `EnvctlError` where its password is not known any more."""
+    return at.app or _lost(at, "app")
+
+
+def admin_of(at: Endpoint) -> Identity:
+    """The admin identity; raises `EnvctlError` where its password is not known any more."""
+    return at.admin or _lost(at, "admin")
+
+
+def _lost(at: Endpoint, identity: str) -> Identity:
+    raise EnvctlError(
+        f"the {identity} password of {at.service}",
+        "neither the state folder nor the container has it",
+        "run `envctl down`, then `envctl up`",
+    )
