@@ -14,7 +14,7 @@ import secrets as randomness
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from envctl.errors import Busy, StateFolderError
 from envctl.protocols import NotReady
@@ -110,6 +110,10 @@ class StateFolder:
             draft.unlink(missing_ok=True)
             raise _unusable(self.path, error) from error
         return path
+
+    def log(self, file: str) -> IO[bytes]:
+        """A 0600 file of this environment, open for appending."""
+        return os.fdopen(os.open(self.path / file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab")
 
     def touch(self) -> None:
         """Note that the environment is in use now, for `--ttl`. A folder that is gone or read-only is not an error:

@@ -36,16 +36,18 @@ def start(environment: str, owner: str = "") -> None:
 
     It watches `owner` where that is a process, and the time to live that the environment's state names.
     """
-    subprocess.Popen(
-        [sys.executable, "-m", MODULE, "--environment", environment, "--owner", owner],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-        # GitHub's runner kills every process that carries its variable when the job ends, before we could clean up.
-        env={**os.environ, "RUNNER_TRACKING_ID": ""},
-        cwd="/",
-    )
+    # Nobody reads a detached process's words: what it says when it fails stays in the state folder.
+    with StateFolder(environment).log("guardian.log") as log:
+        subprocess.Popen(
+            [sys.executable, "-m", MODULE, "--environment", environment, "--owner", owner],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            # GitHub's runner kills every process that carries its variable when a job ends, before it could clean up.
+            env={**os.environ, "RUNNER_TRACKING_ID": ""},
+            cwd="/",
+        )
 
 
 def running(environment: str) -> list[psutil.Process]:
