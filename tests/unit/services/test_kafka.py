@@ -141,6 +141,15 @@ def test_options_of_server_properties_become_the_images_variables() -> None:
     assert model == {"environment": {"KAFKA_LOG_RETENTION_MS": "5", "KAFKA_A__B___C": "$$x"}}
 
 
+def test_the_chosen_ports_are_advertised_and_the_inner_listeners_stay() -> None:
+    """Only what this machine uses moves with the ports."""
+    inner = "INTERNAL://kafka:29092,BROKER://kafka:29093"
+    name = "KAFKA_ADVERTISED_LISTENERS"
+    model = {"environment": {name: f"{inner},HOST://127.0.0.1:9092,SASL://127.0.0.1:9094"}}
+    Kafka().advertise(model, AT.ports)
+    assert model["environment"][name] == f"{inner},HOST://127.0.0.1:20192,SASL://127.0.0.1:20194"
+
+
 def test_the_variables_are_the_promised_ones() -> None:
     """The names of the documented interface, for the app."""
     assert Kafka().variables(AT) == {
