@@ -7,6 +7,7 @@ S3A writes to and reads from a stand-in for object storage, so that its classes 
 import importlib.machinery
 import os
 import pathlib
+import shutil
 import signal
 import socket
 import subprocess
@@ -195,6 +196,7 @@ def main() -> None:
         "secret.key": "train",
     }
     options = [part for k, v in s3a.items() for part in ("--conf", f"spark.hadoop.fs.s3a.{k}={v}")]
+    log = pathlib.Path("/tmp/train.log")  # noqa: S108 - a build has /tmp to itself
     server = subprocess.Popen(
         [
             SPARK / "bin/spark-submit", "--class", "org.apache.spark.sql.connect.service.SparkConnectServer",
@@ -205,14 +207,22 @@ def main() -> None:
             "SPARK_CONNECT_AUTHENTICATE_TOKEN": TOKEN,
             "JVM_ARCHIVE_OPTS": "-XX:ArchiveClassesAtExit=/archive/spark.jsa -Xlog:cds*=error",
         },
+        stdout=log.open("wb"),
+        stderr=subprocess.STDOUT,
     )  # fmt: skip
     try:
         listening(15002, server)
         exercise("localhost:15002")
+    except BaseException:
+        sys.stderr.write(log.read_text()[-20_000:])
+        raise
     finally:
         server.send_signal(signal.SIGTERM)
         server.wait(120)
     storage.shutdown()
+    log.unlink()
+    for leftover in ("/tmp/train", "/opt/spark/work-dir/spark-warehouse"):
+        shutil.rmtree(leftover, ignore_errors=True)
 
 
 if __name__ == "__main__":
