@@ -59,7 +59,7 @@ def command(line: str) -> Verdict:
         answer = subprocess.run(line.split(), capture_output=True, text=True, timeout=5, check=False)
     except FileNotFoundError:
         return None, f"no {line.split(maxsplit=1)[0]} here"
-    said = (answer.stderr.strip() or answer.stdout.strip()).partition("\n")[0]
+    said = (answer.stderr.strip() or answer.stdout.strip()).partition("\n")[0].removeprefix("Error: ")
     return answer.returncode == 0, said
 
 
