@@ -22,6 +22,8 @@ T = TypeVar("T")
 FIRST_PAUSE = 0.02
 LONGEST_PAUSE = 0.25
 _GROWTH = 1.6
+_LAST_WORD = 0.5
+"""Seconds after the deadline in which probes that are under way may still say why not."""
 
 
 class Deadline:
@@ -79,7 +81,7 @@ def until(probe: Callable[[], T], timeout: float, what: str, stop: threading.Eve
 
 
 def retry(call: Callable[[], T], on: type[Exception] | tuple[type[Exception], ...], attempts: int = 3) -> T:
-    """Call `call` up to `attempts` times while it raises one of `on`, with jittered pauses from 0.2 s to 5 s.
+    """Call `call` up to `attempts` times while it raises one of `on`, after random pauses of up to 0.2 s, doubling to 5 s.
 
     Raises the last exception. For things that fail by chance: a registry's 503, a network that lags its container.
     """
@@ -103,7 +105,8 @@ def pause(seconds: float) -> None:
 class Condition:
     """One thing to become true: `probe` raises `NotReady` with the reason until it is.
 
-    The rest is what the wait observed: attempts, the last reason, and seconds until it was true.
+    The rest is what the wait observed: attempts, the last reason, seconds until it was true, and whether its thread
+    asks no more.
     """
 
     name: str
@@ -111,6 +114,7 @@ class Condition:
     attempts: int = 0
     last_error: str = "not asked yet"
     seconds: float | None = None
+    over: bool = False
 
 
 def all_of(conditions: Iterable[Condition], deadline: Deadline, failure: FailureSignal) -> list[Condition]:
@@ -126,14 +130,14 @@ def all_of(conditions: Iterable[Condition], deadline: Deadline, failure: Failure
             target=run, args=(_pursue, condition, deadline, failure), name=f"wait-{condition.name}", daemon=True
         ).start()
     with failure.changed:
-        # The margin lets a last probe report; a thread that hangs in a client library longer than that is left.
+        # A thread that hangs in a client library longer than that is left.
         failure.changed.wait_for(
-            lambda: failure.error is not None or all(c.seconds is not None for c in conditions), deadline.left
+            lambda: failure.error is not None or all(c.over for c in conditions), deadline.left + _LAST_WORD
         )
         failure.stop.set()
-    if failure.error is not None:
-        raise failure.error
-    return [condition for condition in conditions if condition.seconds is None]
+        if failure.error is not None:
+            raise failure.error
+        return [condition for condition in conditions if condition.seconds is None]
 
 
 class FailureSignal:
@@ -164,15 +168,16 @@ def _pursue(condition: Condition, deadline: Deadline, failure: FailureSignal) ->
             condition.last_error = str(reason)
             raise
 
+    seconds = None
     try:
         until(probe, deadline.left, condition.name, failure.stop)
+        seconds = deadline.elapsed
     except TimedOut:
-        return
+        pass  # the condition itself holds the last reason
     except BaseException as error:  # noqa: BLE001 - handed to the waiting thread, which raises it
         failure.fail(error)
-        return
     with failure.changed:
-        condition.seconds = deadline.elapsed
+        condition.seconds, condition.over = seconds, True
         failure.changed.notify_all()
 
 
