@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
+import math
 import os
 import time
 from dataclasses import replace
@@ -48,13 +49,12 @@ class Bringup:
 
     def __init__(self, settings: Settings, engine: DockerEngine, folder: StateFolder, owner: str) -> None:
         self.settings, self.engine, self.folder, self.owner = settings, engine, folder, owner
-        self.deadline = Deadline(settings.timeout)
+        self.clock = Deadline(math.inf)
         self.pins: Pins = folder.load()
         self.before = {container.service: container for container in engine.containers(settings.name)}
         self.profiles = settings.profiles or (() if settings.services else DEFAULT_PROFILES)
         self.compose = Compose(engine.address)
         self.pinning = Pinning(settings, engine, folder, self.pins, self.before)
-        self.began = time.time()
 
     def run(self, *, recreate: bool = False) -> UpReport:
         """Bring up, or attach to what is up, running and unchanged."""
@@ -67,16 +67,20 @@ class Bringup:
         self._find_secrets()
         model = self._model()
         self._choose_images(model)
+        images_ms = self._ms()
+        # Making images may take minutes and says so itself: the deadline is the services'.
+        began, deadline = time.time(), Deadline(self.settings.timeout)
         recreated = self._start(model, recreate=recreate)
         residents = self._living(model)
-        answers = self._wait(residents)
+        answers = self._wait(residents, deadline)
         self._remember(residents, digest, answers)
         emit("environment.up", environment=self.settings.name, ms=self._ms())
         return UpReport(
             self.settings.name,
             attached=False,
             ms=self._ms(),
-            services={name: self._phase(residents.containers[name], answer) for name, answer in answers.items()},
+            images_ms=images_ms,
+            services={name: _phase(residents.containers[name], answer, began) for name, answer in answers.items()},
             recreated=recreated,
         )
 
@@ -211,11 +215,11 @@ class Bringup:
             emit("service.started", service=container.service, image=container.image)
         return Residents(self.engine, self.pins, containers)
 
-    def _wait(self, residents: Residents) -> dict[str, Answer]:
+    def _wait(self, residents: Residents, deadline: Deadline) -> dict[str, Answer]:
         readiness = Readiness(
             self.engine, self.settings.name, residents.targets(), residents.secrets(), self.folder.down_requested
         )
-        return readiness.wait(self.deadline)
+        return readiness.wait(deadline)
 
     def _remember(self, residents: Residents, digest: str, answers: Mapping[str, Answer]) -> None:
         """Write down what was proven, of which start of which container."""
@@ -226,21 +230,22 @@ class Bringup:
         self.pins.digest, self.pins.starting = digest, ""
         self.folder.save(self.pins)
 
-    def _phase(self, container: Container, answer: Answer) -> Phase:
-        """A service's cost; one that ran before this `up` began counts as started at its beginning."""
-        started = dt.datetime.fromisoformat(container.started_at).timestamp() - self.began
-        return Phase(max(0, round(started * 1000)), round(answer.seconds * 1000), answer.attempts)
-
     def _owner_before(self) -> str:
         """The owner of what is already there: an `up` by somebody else does not change it."""
         return next((c.labels.get(OWNER_LABEL, "") for c in self.before.values()), "")
 
     def _ms(self) -> int:
-        return round(self.deadline.elapsed * 1000)
+        return round(self.clock.elapsed * 1000)
 
     @property
     def _project(self) -> str:
         return project.name_of(self.settings.name)
+
+
+def _phase(container: Container, answer: Answer, began: float) -> Phase:
+    """A service's cost; one that ran before this `up` began (Unix time) counts as started at its beginning."""
+    started = dt.datetime.fromisoformat(container.started_at).timestamp() - began
+    return Phase(max(0, round(started * 1000)), round(answer.seconds * 1000), answer.attempts)
 
 
 def _quoted(value: str) -> str:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """What one service cost, in ms from the start of `up`: its container ran, it answered; `attempts`: was asked."""
+    """What one service cost, in ms since the images were there: its container ran, it answered; how often asked."""
 
     started_ms: int
     ready_ms: int
@@ -22,11 +22,12 @@ class Phase:
 
 @dataclass(frozen=True, slots=True)
 class UpReport:
-    """How `up` went. `critical_path` names the services slowest first; `recreated` why each was made anew."""
+    """How `up` went, in ms: in all, and of that until all images were there. `recreated`: why which was made anew."""
 
     environment: str
     attached: bool
     ms: int
+    images_ms: int = 0
     services: Mapping[str, Phase] = field(default_factory=dict)
     recreated: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
