@@ -33,7 +33,7 @@ def exec_verb(run: Run, /, *, service: str, command: tuple[str, ...]) -> NoRetur
     if not words:
         raise click.UsageError("a command to run is missing", click.get_current_context())
     env = environment.attach(run.settings())
-    become(env.exec_argv(service, list(words), interactive=sys.stdin is not None and sys.stdin.isatty()))
+    become(env.exec_argv(service, list(words), interactive=_at_terminal()))
 
 
 @click.command("shell", cls=Verb)
@@ -46,8 +46,12 @@ def shell_verb(run: Run, /, *, service: str) -> NoReturn:
     """
     from envctl import environment
 
-    argv, variables = environment.attach(run.settings()).shell_argv(service)
+    argv, variables = environment.attach(run.settings()).shell_argv(service, interactive=_at_terminal())
     become(argv, variables)
+
+
+def _at_terminal() -> bool:
+    return sys.stdin is not None and sys.stdin.isatty()
 
 
 def become(argv: Sequence[str], variables: Mapping[str, str] | None = None) -> NoReturn:
