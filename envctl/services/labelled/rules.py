@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import math
 import socket
 import time
 from dataclasses import dataclass, field
@@ -27,6 +28,8 @@ STEADY = 1.0
 """Seconds for which a container without any other sign must run without a restart."""
 
 _REASON_LENGTH = 120
+
+_BOUNDED = 'if command -v timeout >/dev/null; then exec timeout "$0" sh -c "$1"; else exec sh -c "$1"; fi'
 
 
 @dataclass(frozen=True)
@@ -146,8 +149,13 @@ class Exec:
     command: str
 
     def check(self, subject: Subject) -> None:
-        """Run it once."""
-        result = subject.engine.execute(subject.running(), ["sh", "-c", self.command], subject.timeout)
+        """Run it once. The engine cannot end what it started, so `timeout` does, in every image that has it."""
+        seconds = math.ceil(subject.timeout)
+        command = ["sh", "-c", _BOUNDED, str(seconds), self.command]
+        try:
+            result = subject.engine.execute(subject.running(), command, seconds + 1)
+        except TimeoutError as error:
+            raise NotReady(f"{self.command!r} did not end within {seconds} s") from error
         if result.exit_code:
             last = (result.output.strip().splitlines() or [""])[-1][:_REASON_LENGTH]
             raise NotReady(f"{self.command!r} ended with {result.exit_code}" + (f": {last}" if last else ""))
