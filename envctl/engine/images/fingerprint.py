@@ -49,5 +49,5 @@ def _parts(image: Image, catalogue: Catalogue) -> Iterator[bytes]:
 
 
 def _files(context: Path) -> Iterator[Path]:
-    """All files of a context in a fixed order."""
-    return iter(sorted(path for path in context.rglob("*") if path.is_file()))
+    """All files of a context in a fixed order, without the bytecode that pip makes of Python files it installs."""
+    return iter(sorted(p for p in context.rglob("*") if p.is_file() and "__pycache__" not in p.parts))
