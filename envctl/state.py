@@ -11,7 +11,8 @@ import fcntl
 import json
 import os
 import secrets as randomness
-from contextlib import contextmanager
+import threading
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -66,9 +67,9 @@ class StateFolder:
 
         """
         try:
-            self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self.path.mkdir(mode=0o700, exist_ok=True)
-            if not os.access(self.path, os.W_OK):
+            _make(self.root)
+            _make(self.path)
+            if not os.access(self.root, os.W_OK):
                 raise PermissionError(13, "read-only")
         except OSError as error:
             raise _unusable(self.path, error) from error
@@ -76,14 +77,13 @@ class StateFolder:
     def load(self) -> Pins:
         """The pins; empty ones when there are none yet."""
         try:
-            text = (self.path / "environment.json").read_text()
+            text = (self.path / "environment.json").read_bytes()
         except FileNotFoundError:
             return Pins()
         except OSError as error:
             raise _unusable(self.path, error) from error
         try:
-            data: dict[str, Any] = json.loads(text)
-            return Pins(**{key: value for key, value in data.items() if key in Pins.__dataclass_fields__})
+            return _pins(json.loads(text))
         except (ValueError, TypeError, AttributeError) as error:
             raise StateFolderError(
                 f"the state of environment {self.name!r}",
@@ -98,7 +98,7 @@ class StateFolder:
     def write(self, file: str, text: str) -> Path:
         """Write one 0600 file of this environment, fsynced, atomically; returns its path."""
         path = self.path / file
-        draft = path.with_name(f".{file}.{os.getpid()}")
+        draft = path.with_name(f".{file}.{os.getpid()}.{threading.get_ident()}")
         try:
             descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
             with os.fdopen(descriptor, "w") as stream:
@@ -107,7 +107,9 @@ class StateFolder:
                 os.fsync(stream.fileno())
             draft.replace(path)
         except OSError as error:
-            draft.unlink(missing_ok=True)
+            # Where nothing can be written nothing can be deleted either; the first error is the one that counts.
+            with suppress(OSError):
+                draft.unlink()
             raise _unusable(self.path, error) from error
         return path
 
@@ -119,17 +121,19 @@ class StateFolder:
         """Note that the environment is in use now, for `--ttl`. A folder that is gone or read-only is not an error:
         looking at an environment must work for those who may only look.
         """
-        if os.access(self.path, os.W_OK):
+        with suppress(OSError):
             (self.path / "used").touch(mode=0o600)
 
     def last_used(self) -> float | None:
         """Unix time of the last `touch`, None when there was none."""
-        path = self.path / "used"
-        return path.stat().st_mtime if path.exists() else None
+        try:
+            return (self.path / "used").stat().st_mtime
+        except OSError:
+            return None
 
     def request_down(self) -> None:
-        """Tell an `up` that is at work to stop (see `down_requested`)."""
-        if self.path.is_dir():
+        """Tell an `up` that is at work to stop (see `down_requested`); where that cannot be written, none is."""
+        with suppress(OSError):
             (self.path / "down-requested").touch(mode=0o600)
 
     def down_requested(self) -> bool:
@@ -144,8 +148,11 @@ class StateFolder:
         """Delete the folder; called by whoever holds the lock. Idempotent."""
         import shutil
 
+        gone = self.path.with_name(f".{self.name}.{os.getpid()}.{threading.get_ident()}")
         try:
-            shutil.rmtree(self.path)
+            # First out of the way, in one step: whoever waits for the lock makes the folder anew at any moment.
+            self.path.rename(gone)
+            shutil.rmtree(gone)
         except FileNotFoundError:
             return
         except OSError as error:
@@ -172,6 +179,15 @@ class StateFolder:
                 except StateFolderError:
                     continue
         return found
+
+
+def _pins(data: dict[str, Any]) -> Pins:
+    """Pins from a file, which may be of another version, or damaged."""
+    pins = Pins(**{key: value for key, value in data.items() if key in Pins.__dataclass_fields__})
+    for key, empty in vars(Pins()).items():
+        if empty is not None and type(vars(pins)[key]) is not type(empty):
+            raise TypeError(f"{key!r} is of the wrong type")
+    return pins
 
 
 def state_root(environ: Mapping[str, str] | None = None) -> Path:
@@ -215,7 +231,7 @@ def _attempt(path: Path) -> int:
 
 def _acquire(path: Path) -> int:
     """The locked descriptor of the file that stands at `path` now."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _make(path.parent)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -224,13 +240,28 @@ def _acquire(path: Path) -> int:
         os.close(descriptor)
         raise NotReady(f"process {holder}" if holder else "another process") from error
     # The former holder may have deleted the file between our open and our lock: then we hold nothing.
-    standing = path.stat().st_ino if path.exists() else None
-    if standing != os.fstat(descriptor).st_ino:
+    if not _stands(path, descriptor):
         os.close(descriptor)
         raise NotReady("a process that just finished")
     os.truncate(descriptor, 0)
     os.pwrite(descriptor, str(os.getpid()).encode(), 0)
     return descriptor
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except FileExistsError:
+        # Raised also for a folder that was there and went in this moment; only a file in its place is an error.
+        if folder.is_file():
+            raise
+
+
+def _stands(path: Path, descriptor: int) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
 
 
 def _unusable(path: Path, error: OSError) -> StateFolderError:
