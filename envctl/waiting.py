@@ -81,7 +81,7 @@ def until(probe: Callable[[], T], timeout: float, what: str, stop: threading.Eve
 
 
 def retry(call: Callable[[], T], on: type[Exception] | tuple[type[Exception], ...], attempts: int = 3) -> T:
-    """Call `call` up to `attempts` times while it raises one of `on`, after random pauses of up to 0.2 s, doubling to 5 s.
+    """Call `call` up to `attempts` times while it raises one of `on`, with random pauses of up to 0.2 s, later 5 s.
 
     Raises the last exception. For things that fail by chance: a registry's 503, a network that lags its container.
     """
