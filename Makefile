@@ -1,6 +1,6 @@
 # Everything lives in .venv/; `make up` works on a machine that has nothing but git, make and root.
 .DEFAULT_GOAL := help
-.PHONY: help up down test lint bench test-fresh run dev engine
+.PHONY: help up down test lint bench test-fresh run dev engine images
 
 BIN := .venv/bin
 ARGS ?=
@@ -14,7 +14,7 @@ up: engine ## Bring up every service, ready for use; ends with the table of endp
 down: run ## Take it down and prove it gone
 	$(BIN)/envctl down $(ARGS)
 
-test: dev engine ## Run all tests (one of them: make test ARGS="-k name")
+test: dev images ## Run all tests (one of them: make test ARGS="-k name")
 	$(BIN)/python -m pytest $(ARGS)
 
 lint: dev ## Check style, types and architecture
@@ -23,7 +23,7 @@ lint: dev ## Check style, types and architecture
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: dev engine ## Measure, side by side with plain docker compose
+bench: dev images ## Measure, side by side with plain docker compose
 	$(BIN)/python -m bench $(ARGS)
 
 test-fresh: dev engine ## Prove the way from a bare Debian 12 (makes one; takes minutes, needs root)
@@ -37,3 +37,8 @@ dev:
 
 engine: run
 	$(BIN)/envctl doctor --fix
+
+# Beforehand, so that no test's time contains a download: `up` gets each image from where it can be had.
+images: engine
+	$(BIN)/envctl --env prepare-tests up --profile full
+	$(BIN)/envctl --env prepare-tests down
