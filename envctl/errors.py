@@ -56,6 +56,10 @@ class EnvctlError(Exception):
             lines.append(f"  do:    {self.advice}")
         return "\n".join(lines)
 
+    def __reduce__(self) -> tuple[object, ...]:
+        # Children take other arguments: in another process an error is made of its data, not by its constructor.
+        return Exception.__new__, (type(self), *self.args), self.__dict__
+
     def data(self) -> dict[str, object]:
         """The same facts for `--json`."""
         return {
