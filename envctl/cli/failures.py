@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import traceback
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -26,6 +25,8 @@ def report(error: BaseException, run: Run) -> int:
         output.complain(error.format_message())
         return UsageError.exit_code
     if run.debug:
+        import traceback
+
         output.complain("".join(traceback.format_exception(error)).rstrip())
     errors = [_known(leaf) for leaf in _leaves(error)]
     for known in errors:

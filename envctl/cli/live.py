@@ -36,6 +36,7 @@ _PHASES = {
     "service.failed": "failed",
 }
 _STYLES = {"ready": "green", "failed": "bold red", "pull failed": "yellow"}
+_DONE = frozenset({"image.pulled", "image.built"})
 _NOTES = frozenset({"port.moved", "fast.enabled", "service.recreated", "image.pull_failed"})
 
 
@@ -76,13 +77,17 @@ class LiveTable:
     def __call__(self, event: str, data: dict[str, object]) -> None:
         """Note the event; the next frame shows it."""
         if event in _NOTES:
-            self._live.console.print(f"{phrases.subject(data)}: {phrases.sentence(event, data)}", highlight=False)
+            note = f"{phrases.subject(data)}: {phrases.sentence(event, data)}"
+            self._live.console.print(note, highlight=False, markup=False)
         phase = _PHASES.get(event)
         if phase is not None:
             with self._lock:
                 self._note(event, phase, data)
 
     def _note(self, event: str, phase: str, data: dict[str, object]) -> None:
+        if event in _DONE and "service" not in data:
+            self.rows.pop(phrases.subject(data), None)
+            return
         now = time.monotonic()
         row = self.rows.setdefault(phrases.subject(data), _Row(now))
         row.phase = phase

@@ -6,7 +6,6 @@ import os
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from envctl.config import sources
@@ -32,7 +31,7 @@ class ServiceOptions:
 
     port: int | None = None
     image: str | None = None
-    options: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    options: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +50,7 @@ class Settings:
     fast: bool = False
     dataset: str | None = None
     scale: float = 1.0
-    overrides: Mapping[str, ServiceOptions] = field(default_factory=lambda: MappingProxyType({}))
+    overrides: Mapping[str, ServiceOptions] = field(default_factory=dict)
 
 
 def bundle_root() -> Path:
@@ -153,14 +152,14 @@ def _settings(values: dict[str, Any], services: tuple[str, ...], name: str) -> S
         images=ImageSource(values.get("images", ImageSource.AUTO)),
         timeout=float(values.get("timeout", DEFAULT_TIMEOUT)),
         scale=float(values.get("scale", 1.0)),
-        overrides=MappingProxyType({name: _service(fields) for name, fields in values["overrides"].items()}),
+        overrides={name: _service(fields) for name, fields in values["overrides"].items()},
         **plain,
     )
 
 
 def _service(fields: dict[str, Any]) -> ServiceOptions:
     options = {key: _option(value) for key, value in fields.get("options", {}).items()}
-    return ServiceOptions(fields.get("port"), fields.get("image"), MappingProxyType(options))
+    return ServiceOptions(fields.get("port"), fields.get("image"), options)
 
 
 def _option(value: object) -> str:

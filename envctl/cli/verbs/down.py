@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import click
@@ -85,4 +84,4 @@ def _plural(kind: str) -> str:
 
 
 def _resources(removed: Iterable[Resource]) -> list[dict[str, object]]:
-    return [{key: value for key, value in asdict(resource).items() if key != "labels"} for resource in removed]
+    return [{"kind": each.kind, "name": each.name, "id": each.id, "environment": each.environment} for each in removed]

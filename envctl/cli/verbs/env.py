@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 import click
 
@@ -62,7 +62,14 @@ def _hand_to_github(target: Path, variables: Mapping[str, str], secret: frozense
     for line in formats.github_masks([variables[name] for name in sorted(secret) if name in variables]):
         output.show(line)
     try:
-        with target.open("a+", encoding="utf-8") as file:
-            file.write(formats.github(variables))
+        with target.open("ab+") as file:
+            file.write(_end_of_line(file) + formats.github(variables).encode())
     except OSError as error:
         raise UsageError(f"to append to {target} (GITHUB_ENV)", str(error.strerror), "check the job's file") from error
+
+
+def _end_of_line(file: IO[bytes]) -> bytes:
+    """What the file's last line lacks: an earlier step may have written it without an end."""
+    size = file.seek(0, 2)
+    file.seek(max(0, size - 1))
+    return b"" if file.read() in {b"", b"\n"} else b"\n"
