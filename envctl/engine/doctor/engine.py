@@ -44,9 +44,17 @@ def _no_engine(site: Site) -> Finding:
     """The one finding for an engine that cannot be used; checks that need one say nothing of their own."""
     error, address = site.error, site.address
     data: dict[str, object] = {"url": address.url if address else "", "reason": address.reason if address else ""}
-    found = f"{error.wanted}: {error.found}" if error else "no answer"
+    found = f"{error.wanted}: {error.found}{_root_cause(error)}" if error else "no answer"
     meaning = "nothing can run; disk, networks, clock, images were not looked at"
     return Finding("engine", Level.FAIL, found, meaning, advice(site), data, ENGINE_UNUSABLE)
+
+
+def _root_cause(error: BaseException) -> str:
+    """The system's own words at the bottom of a chain of exceptions, in brackets; empty for an error without one."""
+    cause = error
+    while deeper := cause.__cause__ or cause.__context__:
+        cause = deeper
+    return f" ({cause})" if cause is not error and str(cause) else ""
 
 
 def chosen(site: Site) -> str:

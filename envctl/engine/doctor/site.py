@@ -54,13 +54,17 @@ class Site:
 
     @classmethod
     def look(cls) -> Site:
-        """Find the engine and ask it; never raises for an engine that is not there."""
+        """Find the engine and ask it; whatever goes wrong is kept as `error`, for the checks that need no engine."""
         address = None
         try:
             address = connect.locate()
             return cls(address, ask(address), None)
         except EngineError as error:
             return cls(address, None, error)
+        except Exception as error:  # noqa: BLE001 - becomes the finding that fails, with its text
+            broken = EngineError("a container engine", f"{type(error).__name__}: {error}", "please report it")
+            broken.__cause__ = error.__cause__
+            return cls(address, None, broken)
 
 
 def ask(address: connect.Address) -> EngineFacts:

@@ -8,7 +8,7 @@ import pytest
 
 from envctl.engine import connect, doctor
 from envctl.engine.doctor import kernel, sources
-from envctl.engine.doctor.engine import advice
+from envctl.engine.doctor.engine import advice, engine
 from envctl.engine.doctor.finding import Finding, Level
 from envctl.engine.doctor.networks import networks
 from envctl.engine.doctor.ports import publishing_containers
@@ -86,6 +86,17 @@ def test_a_socket_that_is_closed_to_us_is_about_rights_and_not_about_installing(
     said = advice(Site(address, None, connect.unreachable(address, PermissionError(13, "Permission denied"))))
     assert "docker" in said
     assert "sudo" in said
+
+
+def test_an_engine_that_does_not_answer_is_reported_with_the_systems_own_words() -> None:
+    """At the bottom of whatever chain of exceptions the SDK makes of it."""
+    address = connect.Address("unix:///x", "the system's engine")
+    error = connect.unreachable(address, ConnectionError())
+    error.__cause__ = RuntimeError("wrapped")
+    error.__cause__.__cause__ = FileNotFoundError(2, "No such file or directory")
+    (found,) = engine(Site(address, None, error))
+    assert "No such file or directory" in found.found
+    assert "wrapped" not in found.found
 
 
 def test_no_free_subnet_fails_and_a_few_warn() -> None:
