@@ -42,7 +42,7 @@ def _port_rows(service: ServiceStatus) -> list[list[str]]:
 
 
 def _service_row(service: ServiceStatus) -> list[str]:
-    image = f"{service.image} ({service.image_source})" if service.image_source else service.image
+    image = f"{service.image}, {service.image_source}" if service.image_source else service.image
     state, restarts = _coloured(service.state), str(service.restarts)
     return [service.name, state, _address(service), _ready(service), restarts, image]
 

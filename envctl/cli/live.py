@@ -111,4 +111,4 @@ def _remark(event: str, data: dict[str, object]) -> str:
     key = {"service.ready": "address", "service.waiting": "last_error", "service.failed": "reason"}.get(event)
     if key:
         return str(data.get(key) or "")
-    return phrases.sentence(event, data) if event.startswith("image.") else ""
+    return phrases.sentence(event, data) if event in {"image.pulling", "image.building", "image.waiting"} else ""

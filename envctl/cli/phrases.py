@@ -11,7 +11,12 @@ if TYPE_CHECKING:
 
 MEGABYTE = 1_000_000
 
-DETAILS = frozenset({"image.present", "service.created", "service.started", "service.waiting", "resource.removed"})
+DETAILS = frozenset(
+    {
+        *("image.present", "service.created", "service.started", "service.waiting", "resource.removed"),
+        *("environment.attached", "environment.up", "environment.down"),  # each verb's last line says it
+    }
+)
 """Shown with `-v` only: true, many, and of no use while all goes well."""
 
 

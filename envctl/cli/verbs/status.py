@@ -52,7 +52,7 @@ def ls_verb(run: Run, /) -> None:
     if run.json:
         output.show_json({"environments": [asdict(summary) for summary in found]})
     elif found:
-        header = ["environment", "state", "services", "profiles", "owner", "created", "goes in"]
+        header = ["environment", "state", "services", "profiles", "owner", "created (UTC)", "goes in"]
         output.show(output.table(header, [_row(summary) for summary in found]))
     else:
         run.say(f"no environments; make one with `{run.command('up')}`")
@@ -73,4 +73,4 @@ def _watch(run: Run, env: Environment) -> None:
 def _row(summary: EnvironmentSummary) -> list[str]:
     left = "" if summary.ttl_left is None else phrases.duration(max(0.0, summary.ttl_left) * 1000)
     names = [" ".join(summary.services), " ".join(summary.profiles)]
-    return [summary.name, str(summary.state), *names, summary.owner, str(summary.created), left]
+    return [summary.name, str(summary.state), *names, summary.owner, summary.created[:19].replace("T", " "), left]
