@@ -69,6 +69,7 @@ class Readiness:
         self._targets = {target.container: target for target in targets}
         self._abandoned = abandoned
         self._failure = FailureSignal()
+        self._restarts: dict[str, int] = {}
 
     def wait(self, deadline: Deadline) -> dict[str, Answer]:
         """Wait for all; how each became ready.
@@ -95,8 +96,8 @@ class Readiness:
             try:
                 self._ask(target, deadline)
             except NotReady as reason:
-                if str(reason) != said:
-                    said = str(reason)
+                if (now := redact(str(reason), self._secrets)) != said:
+                    said = now
                     emit("service.waiting", service=target.service, attempt=attempts, last_error=said)
                 raise
             emit("service.ready", service=target.service, ms=round(deadline.elapsed * 1000), address=target.address)
@@ -107,8 +108,9 @@ class Readiness:
         """One attempt, never longer than two seconds: a server that hangs must not hide its own recovery."""
         if target.oneshot:
             container = self._engine.container(target.container)
-            if container is None or container.state is not State.EXITED:
-                raise NotReady(f"has not exited yet ({container.state if container else State.ABSENT})")
+            # The exit code counts here too: the engine's event, which fails the wait, may come after this look.
+            if container is None or container.state is not State.EXITED or container.exit_code:
+                raise NotReady(f"has not ended well yet ({container.state if container else State.ABSENT})")
             return
         target.probe(max(0.1, min(2.0, deadline.left)))
 
@@ -147,6 +149,10 @@ class Readiness:
         for event in stream:
             if event.container in self._targets and event.action.split(":")[0] in {"die", "oom", "destroy", "start"}:
                 self._judge(event.container)
+        # A stream ends by itself when the engine goes: a look says so.
+        if not self._failure.stop.is_set():
+            for container in self._targets:
+                self._judge(container)
 
     def _until_abandoned(self) -> None:
         def probe() -> None:
@@ -166,7 +172,10 @@ class Readiness:
     def _judge(self, container_id: str) -> None:
         """Fail the wait when this container's state says that waiting is in vain."""
         target, container = self._targets[container_id], self._engine.container(container_id)
-        if reason := _doom(container, oneshot=target.oneshot):
+        if container and container.state is State.RUNNING:
+            # What runs at the first look has survived its earlier restarts, by faults for example: they do not count.
+            self._restarts.setdefault(container_id, container.restarts)
+        if reason := _doom(container, self._restarts.setdefault(container_id, 0), oneshot=target.oneshot):
             emit("service.failed", service=target.service, reason=reason)
             self._failure.fail(ServiceFailed(target.service, reason, self._log(container), STARTING_ADVICE))
 
@@ -184,12 +193,12 @@ class Readiness:
         )
 
 
-def _doom(container: Container | None, *, oneshot: bool) -> str:
+def _doom(container: Container | None, restarts_before: int, *, oneshot: bool) -> str:
     """Why this container can no longer become ready; empty while it can."""
     if container is None:
         return "its container was removed by someone else"
     memory = " (out of memory: the kernel killed it at its memory limit)" if container.oom_killed else ""
-    if container.restarts >= RESTARTS:
+    if container.restarts - restarts_before >= RESTARTS:
         return f"crash-loops: restarted {container.restarts} times, last exit code {container.exit_code}{memory}"
     if container.state in {State.EXITED, State.DEAD}:
         if oneshot and container.exit_code == 0:
