@@ -65,10 +65,10 @@ def label_problems(
     """
     wrong = parse_rules(labels, published(model))[1]
     for label in (label for label in labels if label.startswith(PREFIX)):
-        if label not in KNOWN:
-            near = difflib.get_close_matches(label, KNOWN, n=1)
-            known = ", ".join(sorted(set(KNOWN) - {*_OWN}))
-            wrong[label] = "no such label; " + (f"did you mean {near[0]!r}?" if near else f"there are: {known}")
+        if label not in (*KNOWN, *_OWN):
+            near = difflib.get_close_matches(label, KNOWN, n=1, cutoff=0.75)
+            hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(sorted(KNOWN))}"
+            wrong[label] = f"no such label; {hint}"
     for label in _SWITCHES:
         if label in labels and labels[label].strip().lower() not in _ON | _OFF:
             wrong[label] = f"wants true or false, not {labels[label]!r}"
@@ -123,4 +123,4 @@ _PARSERS: Mapping[str, Callable[[str, Mapping[int, int]], Rule]] = {
     LOG_LABEL: _log,
     EXEC_LABEL: _exec,
 }
-KNOWN = (*_PARSERS, *_SWITCHES, PROFILE_LABEL, *_OWN)
+KNOWN = (*_PARSERS, *_SWITCHES, PROFILE_LABEL)
