@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from envctl.engine.images import process
 from envctl.engine.images.fingerprint import BUILD_LABEL, KIND_LABEL
 from envctl.engine.images.refusal import NO_SPACE, no_room
-from envctl.engine.images.surroundings import debian_mirror
+from envctl.engine.images.surroundings import DEBIAN_MIRROR, debian_mirror
 from envctl.errors import BuildFailed, ImageError
 
 if TYPE_CHECKING:
@@ -98,4 +98,4 @@ def _run(command: list[str], say: Callable[[str], None], stop: Stop, environ: di
         found = f"exit code {code}" + "".join(f"\n         | {line}" for line in last)
         if NO_SPACE.search(found):
             raise no_room("build the base image", found)
-        raise BuildFailed("build the base image", found, "check the mirror and the network, then run it again")
+        raise BuildFailed("build the base image", found, f"check the network and the mirror (set {DEBIAN_MIRROR} to use another), then run it again")
