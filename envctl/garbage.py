@@ -31,7 +31,8 @@ def judge(owner: str | None, pins: Pins | None, last_used: float | None, now: fl
         return Verdict(dead=not busy, reason=reason)
     if owners.provably_dead(owner):
         return Verdict(dead=True, reason=f"its owner, process {owners.process_id(owner)}, is dead")
-    if pins is not None and pins.starting and owners.provably_dead(pins.starting):
+    # Once it was ready it is the user's: a later `up` that died did not make it.
+    if pins is not None and pins.starting and not pins.ready and owners.provably_dead(pins.starting):
         return Verdict(dead=True, reason=f"the `up` that made it, process {owners.process_id(pins.starting)}, died")
     if pins is not None and pins.ttl is not None and last_used is not None:
         return _by_age(pins.ttl, now - last_used)
