@@ -14,7 +14,7 @@ from envctl.catalog import SERVICES
 from envctl.model import MODEL_LABEL, Container, Endpoint, Identity, State
 from envctl.protocols import HasIdentities, NotReady
 from envctl.readiness import Target
-from envctl.services.labelled import ONESHOT_LABEL, Labelled
+from envctl.services.labelled import ONESHOT_LABEL, Labelled, is_on
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -116,7 +116,7 @@ def state_of(container: Container, proven: Mapping[str, str]) -> str:
     if proven.get(container.id) == container.started_at:
         if container.state is State.RUNNING:
             return "ready"
-        if container.state is State.EXITED and container.exit_code == 0 and container.labels.get(ONESHOT_LABEL):
+        if container.state is State.EXITED and container.exit_code == 0 and is_on(container.labels.get(ONESHOT_LABEL)):
             return "done"
     return str(container.state)
 
