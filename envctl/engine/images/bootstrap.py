@@ -98,4 +98,8 @@ def _run(command: list[str], say: Callable[[str], None], stop: Stop, environ: di
         found = f"exit code {code}" + "".join(f"\n         | {line}" for line in last)
         if NO_SPACE.search(found):
             raise no_room("build the base image", found)
-        raise BuildFailed("build the base image", found, f"check the network and the mirror (set {DEBIAN_MIRROR} to use another), then run it again")
+        raise BuildFailed(
+            "build the base image",
+            found,
+            f"check the network, or name another mirror with {DEBIAN_MIRROR}; then run it again",
+        )

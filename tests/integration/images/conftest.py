@@ -12,7 +12,6 @@ import urllib.error
 import urllib.request
 import uuid
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import docker
@@ -27,6 +26,7 @@ from envctl.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 
 @pytest.fixture(scope="session")
@@ -159,7 +159,9 @@ def _registry_program() -> str:
     """Its path; installed from the system's packages where it is missing and we may."""
     if shutil.which("docker-registry") is None:
         install = ["apt-get", "install", "-y", "--no-install-recommends", "docker-registry"]
-        subprocess.run(install, check=True, capture_output=True, env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"})
+        subprocess.run(
+            install, check=True, capture_output=True, env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+        )
     return shutil.which("docker-registry") or "docker-registry"
 
 

@@ -243,9 +243,7 @@ def test_an_interrupted_build_leaves_nothing_and_continues(
     assert list(ids(api, repo)) == [f"{repo}/long:1"]
 
 
-def test_two_processes_build_an_image_once(
-    table: Maker, recipes: Path, tmp_path: Path, stone: str, api: docker.APIClient, repo: str
-) -> None:
+def test_two_processes_build_an_image_once(table: Maker, recipes: Path, tmp_path: Path, stone: str, repo: str) -> None:
     """The second waits for the first, says so, and finds the image."""
     table(
         slow={"dockerfile": f"FROM {BASE}\nRUN : {repo}; sleep 2\n"},

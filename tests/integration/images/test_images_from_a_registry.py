@@ -37,9 +37,7 @@ def test_an_absent_image_is_pulled_by_tag_and_digest(
     api.remove_container(container["Id"])
 
 
-def test_a_present_image_costs_one_look(
-    table: Maker, shop: Maker, published: tuple[str, str], heard: Heard
-) -> None:
+def test_a_present_image_costs_one_look(table: Maker, shop: Maker, published: tuple[str, str], heard: Heard) -> None:
     """The second time nothing is pulled; `images list` says where it came from."""
     official, digest = published
     workshop = shop(table(pebble={"official": official, "digest": digest}))
@@ -70,7 +68,7 @@ def test_a_digest_that_the_registry_does_not_hold_is_refused(
     """With `registry` forced, the error carries what the registry said."""
     workshop = shop(table(pebble={"official": published[0], "digest": UNKNOWN_DIGEST}))
 
-    with pytest.raises(RegistryUnreachable, match="manifest unknown|not found"):
+    with pytest.raises(RegistryUnreachable, match=r"manifest unknown|not found"):
         resolve(workshop, ["pebble"], ImageSource.REGISTRY)
 
 
@@ -114,9 +112,7 @@ def test_the_users_own_image_is_pulled_and_never_built(
         resolve(workshop, ["pebble"], overrides={"pebble": "NOT an image"})
 
 
-def test_an_image_loaded_from_a_file_counts_as_present(
-    table: Maker, shop: Maker, stone: str, heard: Heard
-) -> None:
+def test_an_image_loaded_from_a_file_counts_as_present(table: Maker, shop: Maker, stone: str, heard: Heard) -> None:
     """A tag of which the engine knows no digest may stand for the pinned image: machines without network load files."""
     images = resolve(shop(table(stone={"official": stone, "digest": UNKNOWN_DIGEST})), ["stone"])
 

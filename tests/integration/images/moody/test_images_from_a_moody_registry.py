@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tests.integration.images.moody.conftest import MoodyRegistry
 
     Maker = Callable[..., Any]
+    Pull = dict[str, Any]
 
 STONE = "ARG BASE\nFROM ${BASE}\nCOPY Dockerfile /made\n"
 
@@ -31,13 +32,13 @@ def pebble(moody: MoodyRegistry, stone: str) -> dict[str, Any]:
     return {**pull, "dockerfile": STONE, "args": {"BASE": stone}}
 
 
-def test_a_registry_in_a_good_mood_serves(table: Maker, shop: Maker, moody: MoodyRegistry, pebble: Any) -> None:
+def test_a_registry_in_a_good_mood_serves(table: Maker, shop: Maker, moody: MoodyRegistry, pebble: Pull) -> None:
     """The small server speaks well enough for the engine to pull: what follows is due to its moods."""
     assert resolve(shop(table(pebble=pebble)), ["pebble"])[0].proof == moody.digest
 
 
 def test_too_many_requests_is_an_error_with_advice(
-    table: Maker, shop: Maker, moody: MoodyRegistry, pebble: Any
+    table: Maker, shop: Maker, moody: MoodyRegistry, pebble: Pull
 ) -> None:
     """429: log in, use a mirror, wait, or build."""
     moody.moods["manifests"] = [429]
@@ -50,7 +51,7 @@ def test_too_many_requests_is_an_error_with_advice(
 
 
 def test_a_registry_that_limits_us_is_not_asked_for_the_rest(
-    table: Maker, shop: Maker, moody: MoodyRegistry, pebble: Any, heard: Heard
+    table: Maker, shop: Maker, moody: MoodyRegistry, pebble: Pull, heard: Heard
 ) -> None:
     """In `auto` both images are built, each with the reason; the registry saw one question."""
     moody.moods["manifests"] = [429]
@@ -64,17 +65,17 @@ def test_a_registry_that_limits_us_is_not_asked_for_the_rest(
 
 @pytest.mark.parametrize("status", [404, 401])
 def test_what_a_registry_does_not_give_is_an_error_in_its_words(
-    table: Maker, shop: Maker, moody: MoodyRegistry, pebble: Any, status: int
+    table: Maker, shop: Maker, moody: MoodyRegistry, pebble: Pull, status: int
 ) -> None:
     """Not there, or not for us."""
     moody.moods["manifests"] = [status]
 
-    with pytest.raises(RegistryUnreachable, match="unknown|unauthorized|denied|not found"):
+    with pytest.raises(RegistryUnreachable, match=r"unknown|unauthorized|denied|not found"):
         resolve(shop(table(pebble=pebble)), ["pebble"], ImageSource.REGISTRY)
 
 
 def test_a_forged_manifest_is_never_used(
-    table: Maker, shop: Maker, moody: MoodyRegistry, pebble: Any, api: docker.APIClient
+    table: Maker, shop: Maker, moody: MoodyRegistry, pebble: Pull, api: docker.APIClient
 ) -> None:
     """Other bytes under the pinned digest: refused, and nothing of it stays on the engine."""
     moody.forged[moody.digest] = moody.content[moody.digest].replace(b'"schemaVersion": 2', b'"schemaVersion":  2')
@@ -86,7 +87,7 @@ def test_a_forged_manifest_is_never_used(
     assert Stock.look(api).official(workshop, workshop.catalogue["pebble"]) is None
 
 
-def test_a_forged_layer_is_never_used(table: Maker, shop: Maker, moody: MoodyRegistry, pebble: Any) -> None:
+def test_a_forged_layer_is_never_used(table: Maker, shop: Maker, moody: MoodyRegistry, pebble: Pull) -> None:
     """The right manifest, other bytes in a layer."""
     name = next(key for key, value in moody.content.items() if value == moody.layer)
     moody.forged[name] = moody.layer[:-1] + bytes([moody.layer[-1] ^ 1])
@@ -96,7 +97,7 @@ def test_a_forged_layer_is_never_used(table: Maker, shop: Maker, moody: MoodyReg
 
 
 def test_in_auto_a_forgery_is_said_and_the_image_is_built(
-    table: Maker, shop: Maker, moody: MoodyRegistry, pebble: Any, heard: Heard
+    table: Maker, shop: Maker, moody: MoodyRegistry, pebble: Pull, heard: Heard
 ) -> None:
     """The build does not depend on who forged; the event names the mismatch."""
     moody.forged[moody.digest] = moody.content[moody.digest] + b" "
@@ -105,9 +106,7 @@ def test_in_auto_a_forgery_is_said_and_the_image_is_built(
     assert heard.named("image.pull_failed")[0]["error"] == "DigestMismatch"
 
 
-def test_a_registry_that_stumbles_is_asked_again(
-    table: Maker, shop: Maker, moody: MoodyRegistry, pebble: Any
-) -> None:
+def test_a_registry_that_stumbles_is_asked_again(table: Maker, shop: Maker, moody: MoodyRegistry, pebble: Pull) -> None:
     """Two times 503, then the image."""
     moody.moods["manifests"] = [503, 503, 200]
 
@@ -115,7 +114,7 @@ def test_a_registry_that_stumbles_is_asked_again(
 
 
 def test_a_registry_that_keeps_failing_is_given_up(
-    table: Maker, shop: Maker, moody: MoodyRegistry, pebble: Any, heard: Heard
+    table: Maker, shop: Maker, moody: MoodyRegistry, pebble: Pull, heard: Heard
 ) -> None:
     """Three attempts, then the image is built."""
     moody.moods["manifests"] = [500]
@@ -124,9 +123,7 @@ def test_a_registry_that_keeps_failing_is_given_up(
     assert len(heard.named("image.pulling")) == 3
 
 
-def test_where_nobody_answers_building_begins_at_once(
-    table: Maker, shop: Maker, pebble: Any, heard: Heard
-) -> None:
+def test_where_nobody_answers_building_begins_at_once(table: Maker, shop: Maker, pebble: Pull, heard: Heard) -> None:
     """Refused and unknown hosts cost well under a second together, whatever the number of images."""
     hosts = ("127.0.0.1:1/a:1", "127.0.0.1:1/b:1", "registry.invalid/c:1")
     catalogue = table(**{f"image{n}": {**pebble, "official": name} for n, name in enumerate(hosts)})
@@ -141,7 +138,7 @@ def test_where_nobody_answers_building_begins_at_once(
     assert {data["error"] for data in heard.named("image.pull_failed")} == {"RegistryUnreachable"}
 
 
-def test_a_silent_registry_costs_one_patience(table: Maker, shop: Maker, moody: MoodyRegistry, pebble: Any) -> None:
+def test_a_silent_registry_costs_one_patience(table: Maker, shop: Maker, moody: MoodyRegistry, pebble: Pull) -> None:
     """It accepts connections and says nothing: one probe for all its images, bounded."""
     moody.silent.add("/v2/")
     began = time.monotonic()
@@ -153,7 +150,7 @@ def test_a_silent_registry_costs_one_patience(table: Maker, shop: Maker, moody: 
 
 
 def test_a_pull_that_stalls_in_a_layer_is_given_up(
-    table: Maker, shop: Maker, moody: MoodyRegistry, pebble: Any, heard: Heard
+    table: Maker, shop: Maker, moody: MoodyRegistry, pebble: Pull, heard: Heard
 ) -> None:
     """Half a layer and then nothing: bounded, and said."""
     moody.slow.add(next(key for key, value in moody.content.items() if value == moody.layer))
