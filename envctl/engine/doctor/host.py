@@ -64,7 +64,18 @@ def disk(site: Site) -> list[Finding]:
     """Free space where the engine keeps its data and where envctl keeps its state."""
     from envctl.state import state_root
 
-    return [*_engine_disk(site), _space("disk.state", state_root(), STATE_NEEDED, STATE_NEEDED)]
+    return [*_engine_disk(site), state_disk(state_root())]
+
+
+def state_disk(folder: Path) -> Finding:
+    """Whether state can be written, and has room."""
+    at = _nearest(folder)
+    if at is None or not at.is_dir() or not os.access(at, os.W_OK | os.X_OK):
+        meaning = "secrets and ports of an environment cannot be kept"
+        advice = "make it writable, or set XDG_STATE_HOME to a folder that is"
+        data = {"path": str(folder)}
+        return Finding("disk.state", Level.FAIL, f"{at} cannot be written", meaning, advice, data, exit_code=2)
+    return _space("disk.state", folder, STATE_NEEDED, STATE_NEEDED)
 
 
 def _engine_disk(site: Site) -> list[Finding]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -10,10 +10,14 @@ from envctl.engine import connect, doctor
 from envctl.engine.doctor import kernel, sources
 from envctl.engine.doctor.engine import advice, engine
 from envctl.engine.doctor.finding import Finding, Level
+from envctl.engine.doctor.host import state_disk
 from envctl.engine.doctor.networks import networks
 from envctl.engine.doctor.ports import publishing_containers
 from envctl.engine.doctor.site import EngineFacts, Site
 from envctl.errors import EngineError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class Api:
@@ -120,6 +124,21 @@ def test_the_container_that_publishes_a_port_is_named_with_its_environment() -> 
         {"Id": "2", "Names": ["/web"], "Labels": None, "Ports": [{"PrivatePort": 80}]},
     ]
     assert publishing_containers(site(containers=listed)) == {5432: ("envctl-a-postgres-1", "a")}
+
+
+def test_a_state_folder_that_cannot_be_fails_and_names_the_variable_that_moves_it(tmp_path: Path) -> None:
+    """A file stands where the folder should be; root would get past mere permissions."""
+    (tmp_path / "file").touch()
+    found = state_disk(tmp_path / "file" / "envctl")
+    assert (found.state, found.exit_code) == (Level.FAIL, 2)
+    assert "XDG_STATE_HOME" in found.advice
+
+
+def test_a_state_folder_that_is_not_there_yet_is_judged_by_its_parent(tmp_path: Path) -> None:
+    """And is not made by looking."""
+    found = state_disk(tmp_path / "state" / "envctl")
+    assert found.state is Level.OK
+    assert not (tmp_path / "state").exists()
 
 
 VERDICTS: dict[str, tuple[bool | None, str]] = dict.fromkeys(kernel.ABILITIES, (True, "created"))
