@@ -64,6 +64,12 @@ def stone(api: docker.APIClient) -> Iterator[str]:
     api.remove_image(f"{name}:1", force=True)
 
 
+@pytest.fixture(scope="session", name="tar")
+def tar_fixture() -> Callable[[dict[str, bytes]], bytes]:
+    """The maker of archives, for tests that publish images of their own."""
+    return tar
+
+
 def tar(files: dict[str, bytes]) -> bytes:
     """An archive of these files."""
     packed = io.BytesIO()
