@@ -27,7 +27,7 @@ EPHEMERAL_LOW = 32768
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """One port to choose. `preferred` is the standard or configured host port; `fixed`: the user named it."""
+    """One port to choose. `preferred` is the standard or configured host port, or 0; `fixed`: the user named it."""
 
     service: str
     name: str
@@ -65,7 +65,8 @@ def choose(
     candidates, owner = _candidates(environment), ""
     for wish in wishes:
         used = {*avoid, *chosen.values()}
-        if policy is not PortPolicy.AUTO or wish.fixed:
+        preferring = bool(wish.preferred) and (policy is not PortPolicy.AUTO or wish.fixed)
+        if preferring:
             if wish.preferred not in used and is_free(wish.preferred):
                 chosen[wish] = wish.preferred
                 continue
@@ -79,7 +80,7 @@ def choose(
                 f"a free host port for {wish.service}", f"none from {LOWEST} up", "see `envctl ls`, `envctl gc`"
             )
         chosen[wish] = free
-        if policy is not PortPolicy.AUTO or wish.fixed:
+        if preferring:
             moved.append(Moved(wish, chosen[wish], owner))
     if refused:
         raise PortTaken(
@@ -98,6 +99,9 @@ def is_free(port: int) -> bool:
         try:
             probe.bind(("127.0.0.1", port))
             probe.listen(1)
+        except PermissionError:
+            # A port below 1024 is not ours to open, but the engine's: whether somebody has it shows when we call.
+            return probe.connect_ex(("127.0.0.1", port)) != 0
         except OSError:
             return False
     return True
