@@ -29,7 +29,7 @@ def label(model: Model, environment: str, owner: str) -> None:
     """
     base = {ENVIRONMENT_LABEL: environment, OWNER_LABEL: owner}
     for service in model["services"].values():
-        text = _canonical(service)
+        text = _canonical(_plain(service))
         # Compose interpolates the model once more when it brings it up: a label's `$` must be escaped again.
         own = {CONFIG_LABEL: hashlib.sha256(text.encode()).hexdigest()[:16], MODEL_LABEL: text.replace("$", "$$")}
         service["labels"] = {**(service.get("labels") or {}), **base, **own}
@@ -37,6 +37,16 @@ def label(model: Model, environment: str, owner: str) -> None:
         for name, resource in (model.get(kind) or {}).items():
             if resource is None or not resource.get("external"):
                 model[kind][name] = {**(resource or {}), "labels": {**((resource or {}).get("labels") or {}), **base}}
+
+
+def _plain(service: Model) -> Model:
+    """The service without labels of ours: they are there when a model is labelled again, for other ports."""
+    ours = {ENVIRONMENT_LABEL, OWNER_LABEL, CONFIG_LABEL, MODEL_LABEL}
+    labels = {name: value for name, value in (service.get("labels") or {}).items() if name not in ours}
+    return {
+        **{key: value for key, value in service.items() if key != "labels"},
+        **({"labels": labels} if labels else {}),
+    }
 
 
 def differences(labels: Mapping[str, str], service: Model) -> list[str]:
@@ -67,11 +77,11 @@ def _canonical(value: Model) -> str:
 
 
 def _flat(value: object, path: str = "") -> Iterator[tuple[str, object]]:
-    """Leaves by dotted path: `environment.PGDATA`, `ports.0.published`."""
-    if isinstance(value, dict):
+    """Leaves by dotted path: `environment.PGDATA`, `ports.0.published`; an empty list or mapping is one too."""
+    if isinstance(value, dict) and value:
         for key, item in value.items():
             yield from _flat(item, f"{path}.{key}" if path else str(key))
-    elif isinstance(value, list):
+    elif isinstance(value, list) and value:
         for index, item in enumerate(value):
             yield from _flat(item, f"{path}.{index}")
     else:
