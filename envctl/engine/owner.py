@@ -10,15 +10,10 @@ from pathlib import Path
 USER = "user"
 """The owner of an environment that stays until `down` or its time to live."""
 
-_SAME_START = 2.0
-"""Seconds by which two readings of one process's start may differ: clocks are adjusted, processes are not reborn."""
-
 
 def this_process() -> str:
-    """The current process as an owner: `process:<place>:<pid>:<start, Unix seconds>`."""
-    import psutil
-
-    return f"process:{_place()}:{os.getpid()}:{psutil.Process().create_time():.0f}"
+    """The current process as an owner: `process:<place>:<pid>:<start>`."""
+    return f"process:{_place()}:{os.getpid()}:{_start(os.getpid())}"
 
 
 def provably_dead(owner: str) -> bool:
@@ -27,17 +22,34 @@ def provably_dead(owner: str) -> bool:
     A user never dies; a process of another machine or process namespace cannot be seen from here, so it counts as
     alive: nothing is removed on a guess.
     """
-    import psutil
-
     kind, _, rest = owner.partition(":")
     parts = rest.split(":")
     if kind != "process" or len(parts) != 3 or parts[0] != _place():  # noqa: PLR2004 - place, pid, start
         return False
+    return _start(int(parts[1])) != parts[2]
+
+
+def _start(pid: int) -> str:
+    """When a process started, by a clock that nobody sets; empty when it runs no more, zombies included.
+
+    On Linux that is the kernel's, with the boot that it counts from: the wall-clock time of a start moves whenever the
+    clock is set, by NTP or after a sleep. Elsewhere the kernel keeps the wall-clock time of the start itself.
+    """
+    boot = Path("/proc/sys/kernel/random/boot_id")
+    if boot.exists():
+        try:
+            # proc(5): what follows the name in parentheses begins with field 3, the state; field 22 is the start.
+            fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].decode().split()
+        except (FileNotFoundError, ProcessLookupError):
+            return ""
+        return "" if fields[0] in "ZX" else f"{boot.read_text()[:8]}-{fields[19]}"
+    import psutil
+
     try:
-        process = psutil.Process(int(parts[1]))
-        return abs(process.create_time() - float(parts[2])) > _SAME_START or process.status() == psutil.STATUS_ZOMBIE
+        process = psutil.Process(pid)
+        return "" if process.status() == psutil.STATUS_ZOMBIE else f"{process.create_time():.0f}"
     except psutil.NoSuchProcess:
-        return True
+        return ""
 
 
 def process_id(owner: str) -> int | None:
@@ -49,7 +61,8 @@ def process_id(owner: str) -> int | None:
 def _place() -> str:
     """The machine and process namespace: a pid means something only there."""
     machine = Path("/etc/machine-id")
-    identity = machine.read_text().strip() if machine.exists() else str(uuid.getnode())
+    # Images of containers often have it empty.
+    identity = (machine.read_text().strip() if machine.exists() else "") or str(uuid.getnode())
     namespace = Path("/proc/self/ns/pid")
     if namespace.exists():
         identity += str(namespace.readlink())
