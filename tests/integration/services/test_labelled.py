@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import socket
 import subprocess
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 IMAGE = "envctl/redis:8"
 MODEL = {"ports": [{"target": 6379}]}
+SHELL = ("sh", "-c")
 WAITS = 'until [ -e /tmp/go ]; do sleep 0.05; done; exec docker-entrypoint.sh redis-server --save ""'
 
 
@@ -35,11 +36,13 @@ def engine() -> DockerEngine:
 def container(*options: str, command: str = WAITS) -> Iterator[str]:
     """A container that becomes a Redis as soon as it finds /tmp/go; its port is published from the first moment."""
     name = f"svctest-labelled-{secrets.token_hex(4)}"
-    try:
-        docker("run", "-d", "--name", name, "-p", "127.0.0.1::6379", *options, IMAGE, "sh", "-c", command)
+    with ExitStack() as undo:
+        docker("network", "create", name)
+        undo.callback(docker, "network", "rm", name)
+        docker("create", "--name", name, "--network", name, "-p", "127.0.0.1::6379", *options, IMAGE, *SHELL, command)
+        undo.callback(docker, "rm", "-f", "-v", name)
+        docker("start", name)
         yield name
-    finally:
-        docker("rm", "-f", "-v", name)
 
 
 def docker(*arguments: str) -> str:
