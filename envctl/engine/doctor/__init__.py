@@ -58,5 +58,5 @@ def _findings(name: str, answer: list[Finding] | Exception) -> list[Finding]:
 
 
 def exit_code(findings: Iterable[Finding]) -> int:
-    """What `envctl doctor` ends with: 4 for engine or compose, 2 for the state folder, 1 for other failures, 0 for none."""
+    """What `envctl doctor` ends with: 4 (engine or compose), 2 (state folder), 1 (anything else) or 0 (no failure)."""
     return max((finding.exit_code for finding in findings if finding.state is Level.FAIL), default=0)
