@@ -1,5 +1,7 @@
 """A user's test suite in miniature: it knows nothing of envctl, only the variables that libraries read."""
 
+# ruff: noqa: INP001, S101 - tests, in a folder that is no package
+
 import os
 
 import psycopg
@@ -7,7 +9,7 @@ import redis
 
 
 def test_the_database_answers_as_app() -> None:
-    """libpq's variables are all that psycopg needs."""
+    """Libpq's variables are all that psycopg needs."""
     with psycopg.connect() as connection:
         assert connection.execute("select current_user, current_database()").fetchone() == ("app", "app")
 
