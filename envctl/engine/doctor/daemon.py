@@ -58,7 +58,7 @@ def _launch(dockerd: str, work: Work) -> EngineFacts:
     work.report(f"start the engine: {shown}")
     started = time.monotonic()
     with LOG.open("ab") as log:
-        process = subprocess.Popen(  # noqa: S602, RUF100 - no shell string of anybody else's
+        process = subprocess.Popen(
             command, cwd="/", stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
         )
 
