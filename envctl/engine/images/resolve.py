@@ -39,9 +39,10 @@ def resolve(
     """
     overrides, services = overrides or {}, list(services)
     wanted = {service: shop.catalogue.of_service(service) for service in services if service not in overrides}
-    own = _own(overrides, services)
     stock = Stock.look(shop.api)
-    present = _present(shop, stock, wanted, source) | _present_own(stock, own)
+    by_id = _identified(stock, overrides, services)
+    own = _own(overrides, [service for service in services if service not in by_id])
+    present = by_id | _present(shop, stock, wanted, source) | _present_own(stock, own)
     for image in present.values():
         events.emit("image.present", service=image.service, image=image.reference, origin=str(image))
     missing = {service: image for service, image in wanted.items() if service not in present}
@@ -51,6 +52,16 @@ def resolve(
     have = present | pulled
     built = _build(shop, {service: image for service, image in missing.items() if service not in have})
     return [(have | built)[service] for service in services]
+
+
+def _identified(stock: Stock, overrides: Mapping[str, str], services: list[str]) -> dict[str, ResolvedImage]:
+    """The user's images that are named by id, which no registry knows."""
+    found = {service: stock.identified(overrides[service]) for service in services if service in overrides}
+    return {
+        service: ResolvedImage(service, image.id, *image.origin)
+        for service, image in found.items()
+        if image is not None
+    }
 
 
 def _own(overrides: Mapping[str, str], services: list[str]) -> dict[str, Reference]:

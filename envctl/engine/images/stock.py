@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from envctl.engine.images.workshop import Workshop
 
 
+SHORTEST_ID = 12
+"""Digits of an image id as `docker images` prints it."""
+
+
 class Origin(StrEnum):
     """Where an image came from."""
 
@@ -42,12 +46,15 @@ class Stored:
 
     @property
     def build(self) -> str:
-        """The fingerprint that it was built from; empty when envctl did not build it."""
-        return self.labels.get(BUILD_LABEL, "")
+        """The fingerprint that it was built from; empty when envctl did not build it.
+
+        An image that somebody built on one of envctl's inherits its labels, but not its name.
+        """
+        return self.labels.get(BUILD_LABEL, "") if self.kind in self.repositories else ""
 
     @property
     def kind(self) -> str:
-        """The repository that envctl built it for; empty when envctl did not build it."""
+        """The repository that envctl built it, or its parent, for; empty when neither was."""
         return self.labels.get(KIND_LABEL, "")
 
     @property
@@ -114,6 +121,13 @@ class Stock:
     def tagged(self, reference: Reference) -> Stored | None:
         """The image that carries this tag now."""
         return next((image for image in self.images if reference.tagged in image.tags), None)
+
+    def identified(self, text: str) -> Stored | None:
+        """The image with this id, whole or its first twelve digits or more."""
+        digits = text.removeprefix("sha256:")
+        if len(digits) < SHORTEST_ID or not set(digits) <= set("0123456789abcdef"):
+            return None
+        return next((image for image in self.images if image.id.startswith(f"sha256:{digits}")), None)
 
     def official(self, shop: Workshop, image: Image) -> tuple[Reference, Stored] | None:
         """The official image, under its own name or the mirror's, with the name to use."""

@@ -143,19 +143,25 @@ def free_port() -> int:
 
 
 @pytest.fixture(scope="session")
-def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a real, empty registry (Debian's `docker-registry`)."""
+def registry_command(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, list[str]]:
+    """The address of a real registry (Debian's `docker-registry`), and how to serve it; it keeps what was pushed."""
     folder, port = tmp_path_factory.mktemp("registry"), free_port()
     config = folder / "config.yml"
     config.write_text(
         f"version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: {folder}/data}}}}\n"
         f"http: {{addr: '127.0.0.1:{port}'}}\n"
     )
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen([_registry_program(), "serve", str(config)], stdout=log, stderr=log)
+    return f"127.0.0.1:{port}", [_registry_program(), "serve", str(config)]
+
+
+@pytest.fixture(scope="session")
+def registry(registry_command: tuple[str, list[str]]) -> Iterator[str]:
+    """The address of that registry, which is up."""
+    address, command = registry_command
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        until(lambda: _answers(port), 20, "the registry")
-        yield f"127.0.0.1:{port}"
+        until(lambda: _answers(address), 20, "the registry")
+        yield address
     finally:
         process.kill()
         process.wait()
@@ -171,9 +177,9 @@ def _registry_program() -> str:
     return shutil.which("docker-registry") or "docker-registry"
 
 
-def _answers(port: int) -> None:
+def _answers(address: str) -> None:
     try:
-        urllib.request.urlopen(f"http://127.0.0.1:{port}/v2/", timeout=2).close()
+        urllib.request.urlopen(f"http://{address}/v2/", timeout=2).close()
     except (urllib.error.URLError, OSError) as error:
         raise NotReady(str(error)) from error
 

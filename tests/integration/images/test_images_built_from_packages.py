@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import signal
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from envctl import events
-from envctl.engine.images import Stock, build_all, list_images, prune, resolve
+from envctl.engine.images import Origin, Stock, build_all, list_images, prune, resolve
 from envctl.errors import BuildFailed, DiskFull
 from envctl.model import ImageSource
 from envctl.protocols import NotReady
@@ -104,6 +105,21 @@ def test_prune_removes_old_builds_that_nobody_uses(family: Maker, api: docker.AP
     assert kept == {"parent": "", "child": "a container uses it"}
     assert [row.reason for row in prune(changed)] == [""]
     assert ids(api, repo) == current
+
+
+def test_an_image_that_a_user_built_on_ours_is_the_users(family: Maker, api: docker.APIClient, repo: str) -> None:
+    """It inherits envctl's labels; its origin is unknown to us, and `prune` leaves it."""
+    workshop = family("first")
+    build_all(workshop, ["parent"])
+    recipe = io.BytesIO(f"FROM {repo}/parent:1\nENV MINE=1\n".encode())
+    for line in api.build(fileobj=recipe, tag=f"{repo}/mine:1", decode=True):
+        assert "error" not in line
+
+    mine = next(image for image in Stock.look(api).images if f"{repo}/mine:1" in image.tags)
+    assert mine.kind == f"{repo}/parent"
+    assert mine.origin == (Origin.UNKNOWN, "")
+    prune(family("second"))
+    assert f"{repo}/mine:1" in ids(api, repo)
 
 
 def test_a_failing_step_names_image_step_and_last_lines(

@@ -112,6 +112,18 @@ def test_the_users_own_image_is_pulled_and_never_built(
         resolve(workshop, ["pebble"], overrides={"pebble": "NOT an image"})
 
 
+def test_the_users_own_image_may_be_named_by_its_id(
+    table: Maker, shop: Maker, stone: str, api: docker.APIClient
+) -> None:
+    """As `docker images` prints it; no registry is asked."""
+    identity = api.inspect_image(stone)["Id"]
+    workshop = shop(table())
+
+    images = resolve(workshop, ["a", "b"], overrides={"a": identity, "b": identity.removeprefix("sha256:")[:12]})
+
+    assert [image.reference for image in images] == [identity, identity]
+
+
 def test_an_image_loaded_from_a_file_counts_as_present(table: Maker, shop: Maker, stone: str, heard: Heard) -> None:
     """A tag of which the engine knows no digest may stand for the pinned image: machines without network load files."""
     images = resolve(shop(table(stone={"official": stone, "digest": UNKNOWN_DIGEST})), ["stone"])
