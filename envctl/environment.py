@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeVar
 
 from envctl import logs
-from envctl.bringup import Bringup
 from envctl.engine import guardian
 from envctl.engine import owner as owners
 from envctl.engine.connect import locate
@@ -233,6 +232,9 @@ def up(
     What this call made is taken down again when it fails or is interrupted, unless `keep_on_failure`; an
     environment that was there before is left as it is.
     """
+    # Every other verb lives without it, and it costs 100 ms to import.
+    from envctl.bringup import Bringup
+
     engine, folder = DockerEngine(locate()), StateFolder(settings.name)
     folder.create()
     made = False

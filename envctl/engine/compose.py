@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from envctl.engine.connect import OLDEST_COMPOSE
@@ -69,7 +71,7 @@ class Compose:
         return model
 
     def up(self, rendering: Rendering, secrets: Iterable[str], *, recreate: bool = False) -> None:
-        """Create and start what is missing or changed, without waiting, pulling or building.
+        """Create and start what is missing or changed, without waiting or pulling; the user's own builds are made.
 
         Raises:
             PortLost: a port was taken in between; choose again.
@@ -80,7 +82,12 @@ class Compose:
 
         client = self._client(rendering)
         try:
-            client.compose.up(detach=True, no_build=True, pull="never", quiet=True, force_recreate=recreate)
+            # In a thread, whose end the interrupted main thread waits for: killing the docker CLI would leave its
+            # compose plugin alive, which goes on making networks and containers behind the cleanup's back.
+            with ThreadPoolExecutor(1) as worker:
+                worker.submit(
+                    client.compose.up, detach=True, pull="never", quiet=True, force_recreate=recreate
+                ).result()
         except python_on_whales.exceptions.DockerException as error:
             raise _not_started(redact(_words(error), secrets)) from error
 
@@ -109,6 +116,28 @@ class Compose:
             return no_compose("this compose does not know `include`")
         named = next((file for file in rendering.files if str(file) in words), None)
         return ConfigurationError([Problem(words, file=named)], "compose files that compose accepts")
+
+
+def end_orphans(project: str) -> None:
+    """Kill every compose on this machine that still brings `project` up.
+
+    It outlives the process that started it (the docker CLI leaves its plugin behind when it is killed), and would go
+    on making what is being removed. For whoever holds the environment alone.
+    """
+    import psutil
+
+    found = [process for process in psutil.process_iter(["cmdline"]) if _brings_up(process.info["cmdline"], project)]
+    for process in found:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(found, timeout=2)
+
+
+def _brings_up(words: Sequence[str] | None, project: str) -> bool:
+    """Whether a command line is that of `compose … --project-name PROJECT … up …`."""
+    words = words or ()
+    named = any(pair == ("--project-name", project) for pair in pairwise(words))
+    return named and "compose" in words and "up" in words
 
 
 def no_compose(found: str) -> EngineError:
