@@ -11,12 +11,16 @@ import os
 import subprocess
 import sys
 import time
+from contextlib import suppress
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from envctl.engine import owner as owners
+from envctl.errors import StateFolderError
 from envctl.model import Resource
+from envctl.protocols import NotReady
 from envctl.state import StateFolder
-from envctl.waiting import pause
+from envctl.waiting import TimedOut, pause, until
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,7 +42,7 @@ def start(environment: str, owner: str = "") -> None:
     """
     # Nobody reads a detached process's words: what it says when it fails stays in the state folder.
     with StateFolder(environment).log("guardian.log") as log:
-        subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-m", MODULE, "--environment", environment, "--owner", owner],
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -48,6 +52,8 @@ def start(environment: str, owner: str = "") -> None:
             env={**os.environ, "RUNNER_TRACKING_ID": ""},
             cwd="/",
         )
+    # It is meant to outlive this process: without a word to the contrary Python warns of that (ResourceWarning).
+    process.returncode = 0
 
 
 def running(environment: str) -> list[psutil.Process]:
@@ -65,7 +71,7 @@ def running(environment: str) -> list[psutil.Process]:
 
 
 def _guards(words: Sequence[str], environment: str) -> bool:
-    return MODULE in words and "--environment" in words and words[words.index("--environment") + 1] == environment
+    return MODULE in words and ("--environment", environment) in pairwise(words)
 
 
 def end(environment: str) -> tuple[Resource, ...]:
@@ -74,9 +80,22 @@ def end(environment: str) -> tuple[Resource, ...]:
 
     ended = running(environment)
     for process in ended:
-        process.kill()
-    psutil.wait_procs(ended, timeout=2)
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+    # One that its parent has not looked after yet (a zombie) is as good as gone; our own children are ours to bury.
+    with suppress(TimedOut):
+        until(lambda: _none_alive(ended), 2, "guardians ended")
+    psutil.wait_procs(ended, timeout=0)
     return tuple(Resource("process", f"guardian (pid {p.pid})", str(p.pid), environment) for p in ended)
+
+
+def _none_alive(processes: Sequence[psutil.Process]) -> None:
+    import psutil
+
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            if process.status() != psutil.STATUS_ZOMBIE:
+                raise NotReady(f"pid {process.pid} lives")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -87,7 +106,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     folder = StateFolder(options.environment)
     while not owners.provably_dead(options.owner):
-        if not folder.path.is_dir():
+        if not folder.path.is_dir() and not owners.process_id(options.owner):
             return
         left = _time_left(folder)
         if left is not None and left <= 0:
@@ -99,7 +118,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _time_left(folder: StateFolder) -> float | None:
     """Seconds that an unused environment may still live; None when it has no time to live."""
-    ttl, used = folder.load().ttl, folder.last_used()
+    try:
+        ttl, used = folder.load().ttl, folder.last_used()
+    except StateFolderError:
+        # Without a readable state there is no time to live; the owner is watched all the same.
+        return None
     return None if ttl is None or used is None else used + ttl - time.time()
 
 
