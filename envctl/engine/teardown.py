@@ -32,8 +32,9 @@ def tear_down(engine: Engine, environment: str, grace: float = 0.0) -> tuple[lis
         if not found:
             return removed, []
         if grace:
+            # One that cannot be asked is removed all the same, or named with the reason why not.
             containers = [r for r in found if r.kind == "container"]
-            _raise_first(in_parallel({r.id: lambda r=r: engine.stop(r, grace) for r in containers}))  # type: ignore[misc]
+            in_parallel({r.id: lambda r=r: engine.stop(r, grace) for r in containers})  # type: ignore[misc]
         stuck: dict[str, Leak] = {}
         for kinds in _ORDER:
             batch = [resource for resource in found if resource.kind in kinds]
@@ -66,7 +67,7 @@ def _nameless(volume: str) -> bool:
 def _remove_all(engine: Engine, resources: Sequence[Resource]) -> dict[str, str]:
     """Remove all at once; the reason for each that is still there, empty for those gone."""
     outcome = in_parallel({resource.id: lambda r=resource: _remove(engine, r) for resource in resources})  # type: ignore[misc]
-    return {identity: str(result) for identity, result in outcome.items()}
+    return {identity: str(result) or repr(result) if result else "" for identity, result in outcome.items()}
 
 
 def _remove(engine: Engine, resource: Resource) -> str:
@@ -82,9 +83,3 @@ def _remove(engine: Engine, resource: Resource) -> str:
         return error.last
     emit("resource.removed", kind=resource.kind, name=resource.name)
     return ""
-
-
-def _raise_first(outcomes: dict[str, Exception | None]) -> None:
-    errors = [error for error in outcomes.values() if error is not None]
-    if errors:
-        raise ExceptionGroup("stopping containers", errors)
