@@ -17,7 +17,7 @@ from envctl.engine import owner as owners
 from envctl.engine import project
 from envctl.engine.compose import Compose, PortLost, Rendering
 from envctl.engine.images import resolve
-from envctl.errors import StateFolderError
+from envctl.errors import ConfigurationError, StateFolderError
 from envctl.events import emit
 from envctl.images import workshop
 from envctl.model import OWNER_LABEL, Identity, State
@@ -27,6 +27,7 @@ from envctl.readiness import Readiness
 from envctl.reports import Phase, UpReport
 from envctl.residents import Residents
 from envctl.selection import DEFAULT_PROFILES, check_names, select
+from envctl.services.labelled import label_problems
 from envctl.version import __version__
 from envctl.waiting import Deadline
 
@@ -131,6 +132,7 @@ class Bringup:
         rendering = Rendering(self._project, files, ["*"], defaults, own[0].parent if own else None)
         model = self.compose.render(rendering)
         select(model, self.profiles, self.settings.services)
+        _check_labels(model)
         for name, service in model["services"].items():
             self._apply_options(name, service)
         return model
@@ -240,6 +242,16 @@ class Bringup:
     @property
     def _project(self) -> str:
         return project.name_of(self.settings.name)
+
+
+def _check_labels(model: Model) -> None:
+    """Refuse every wrong `envctl.…` label of the user's services at once, before anything starts."""
+    users = {name: service for name, service in model["services"].items() if name not in SERVICES}
+    problems = [
+        p for name, service in users.items() for p in label_problems(name, service.get("labels") or {}, service)
+    ]
+    if problems:
+        raise ConfigurationError(problems, "labels that say when your services are ready")
 
 
 def _phase(container: Container, answer: Answer, began: float) -> Phase:

@@ -14,7 +14,7 @@ from envctl.catalog import SERVICES
 from envctl.model import MODEL_LABEL, Container, Endpoint, Identity, State
 from envctl.protocols import HasIdentities, NotReady
 from envctl.readiness import Target
-from envctl.services.labelled import ONESHOT_LABEL, Labelled, is_on
+from envctl.services.labelled import IGNORE_LABEL, ONESHOT_LABEL, Labelled, is_on
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -51,8 +51,11 @@ class Residents:
         return [password for identities in self._pins.secrets.values() for password in identities.values()]
 
     def targets(self, services: Sequence[str] = ()) -> list[Target]:
-        """What to wait for: all services, or these."""
-        return [self._target(name) for name in self.containers if not services or name in services]
+        """What to wait for: these services, or all but those that are labelled to be ignored."""
+        asked = [name for name in self.containers if name in services] or [
+            name for name, c in self.containers.items() if not is_on(c.labels.get(IGNORE_LABEL))
+        ]
+        return [self._target(name) for name in asked]
 
     def recover_secrets(self) -> bool:
         """Read passwords that the state folder has lost back from the containers; whether any was found."""

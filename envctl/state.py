@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 SECRET_BYTES = 24
-"""Entropy of a password: 192 bits, 32 characters that need no quoting anywhere."""
+"""Entropy of a password: 192 bits, 48 hexadecimal digits, which no shell, URL or server reads as anything else."""
 
 
 @dataclass
@@ -48,7 +48,7 @@ class Pins:
 
     def secret(self, service: str, identity: str) -> str:
         """The password of one identity of one service, made on first use."""
-        return self.secrets.setdefault(service, {}).setdefault(identity, randomness.token_urlsafe(SECRET_BYTES))
+        return self.secrets.setdefault(service, {}).setdefault(identity, randomness.token_hex(SECRET_BYTES))
 
 
 class StateFolder:

@@ -6,7 +6,8 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from envctl.engine import guardian
+from envctl.engine import guardian, project
+from envctl.engine.compose import end_orphans
 from envctl.engine.teardown import tear_down
 from envctl.errors import Busy, StateFolderError
 from envctl.events import emit
@@ -40,6 +41,7 @@ def remove(
     engine: DockerEngine, folder: StateFolder, grace: float, *, check: bool = True
 ) -> tuple[list[Resource], list[Leak]]:
     """Remove all of an environment and its state, and look whether it is gone."""
+    end_orphans(project.name_of(folder.name))
     known = engine.resources(folder.name)
     host_ports = [port for container in engine.containers(folder.name) for port in container.ports.values()]
     removed, leaks = tear_down(engine, folder.name, grace)

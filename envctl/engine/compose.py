@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
@@ -21,10 +22,10 @@ if TYPE_CHECKING:
     from envctl.engine.connect import Address
 
 _PORT_LOST = re.compile(
-    # Three texts for one thing: another process holds it, another container does, and the same since Engine 28.
-    r"(?:listen tcp4? [\d.]+:(\d+): bind: address already in use"
-    r"|Bind for [\d.]+:(\d+) failed: port is already allocated"
-    r"|failed to bind host port (?:for )?[\d.]+:(\d+))"
+    # Three texts for one thing: another process holds it, another container does, and the same since Engine 28; the
+    # address before the port is 127.0.0.1, or what a file of the user's says.
+    r"(?:listen tcp[46]? |Bind for |failed to bind host port (?:for )?)(?:[\d.]+|\[[\da-f:.]*\]|::):(\d+)"
+    r"(?:: bind: address already in use| failed: port is already allocated|[:/])"
 )
 
 
@@ -112,7 +113,7 @@ class Compose:
         words = _words(error)
         if "is not a docker command" in words or "unknown shorthand flag" in words or "No such file" in words:
             return no_compose("there is no compose plugin")
-        if "include" in words and "not allowed" in words:
+        if "property include is not allowed" in words:
             return no_compose("this compose does not know `include`")
         named = next((file for file in rendering.files if str(file) in words), None)
         return ConfigurationError([Problem(words, file=named)], "compose files that compose accepts")
@@ -157,10 +158,10 @@ def _words(error: Exception) -> str:
 def _not_started(words: str) -> EnvctlError:
     """Why `up` failed, as one of ours."""
     if lost := _PORT_LOST.search(words):
-        return PortLost(int(next(filter(None, lost.groups()))))
+        return PortLost(int(lost[1]))
     last = "\n         ".join(words.splitlines()[-5:])
     if "no space left on device" in words.lower():
         return DiskFull("containers created", last, "make room on the engine's disk; `envctl doctor` shows it")
-    if "could not find an available" in words and "address pool" in words:
+    if "address pool" in words and ("could not find an available" in words or "fully subnetted" in words):
         return EngineError("a network for the environment", last, "free one: `envctl ls`, `envctl gc`")
     return EnvctlError("containers created and started", last, "see `envctl doctor`, then run `envctl up` again")

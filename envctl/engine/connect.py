@@ -64,12 +64,9 @@ def locate(environ: Mapping[str, str] | None = None, home: Path | None = None) -
     context = environ.get("DOCKER_CONTEXT") or _current_context(folder)
     if context and context != "default":
         return Address(_context_host(folder, context), f"docker context {context!r}", context)
-    sockets = dict(_sockets(environ, home))
-    for reason, path in sockets.items():
-        if path.exists():
-            return Address(f"unix://{path}", reason)
-    first = next(iter(sockets.items()))
-    return Address(f"unix://{first[1]}", first[0])
+    sockets = list(_sockets(environ, home))
+    reason, path = next((known for known in sockets if known[1].exists()), sockets[0])
+    return Address(f"unix://{path}", reason)
 
 
 def _sockets(environ: Mapping[str, str], home: Path) -> Iterator[tuple[str, Path]]:
@@ -81,17 +78,17 @@ def _sockets(environ: Mapping[str, str], home: Path) -> Iterator[tuple[str, Path
     yield "Docker Desktop for Linux", home / ".docker" / "desktop" / "docker.sock"
     yield "Colima", home / ".colima" / "default" / "docker.sock"
     if runtime := environ.get("XDG_RUNTIME_DIR"):
-        yield "podman", Path(runtime) / "podman" / "podman.sock"
+        yield "rootless podman", Path(runtime) / "podman" / "podman.sock"
     yield "podman", Path("/run/podman/podman.sock")
 
 
 def _current_context(folder: Path) -> str:
     """The context that the docker CLI would use; empty when none is chosen."""
     try:
-        config: dict[str, Any] = json.loads((folder / "config.json").read_text())
+        config = json.loads((folder / "config.json").read_text())
     except (OSError, ValueError):
         return ""
-    return str(config.get("currentContext") or "")
+    return str(config.get("currentContext") or "") if isinstance(config, dict) else ""
 
 
 def _context_host(folder: Path, context: str) -> str:
