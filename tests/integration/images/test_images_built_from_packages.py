@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from envctl import events
-from envctl.engine.images import Origin, Stock, build_all, list_images, prune, resolve
+from envctl.engine.images import Origin, Stock, Workshop, build_all, list_images, load, prune, resolve
 from envctl.errors import BuildFailed, DiskFull
 from envctl.model import ImageSource
 from envctl.protocols import NotReady
@@ -27,12 +27,21 @@ if TYPE_CHECKING:
 
     import docker
 
+    from envctl.engine.connect import Address
     from tests.integration.images.conftest import Heard
 
     Maker = Callable[..., Any]
 
 STONE = "ARG BASE\nFROM ${BASE}\nCOPY Dockerfile /made\n"
 BASE = "envctl/base:trixie"
+
+
+@pytest.fixture(autouse=True, scope="session")
+def base(address: Address, api: docker.APIClient, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """The shipped base image, made first on a machine that has none."""
+    table = load(Path(__file__).parents[3] / "compose" / "images" / "images.yaml")
+    if Stock.look(api).tagged(table["base"].tag) is None:
+        build_all(Workshop(address, api, table, tmp_path_factory.mktemp("base")), ["base"])
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,6 +13,7 @@ from envctl.model import ImageSource
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     import docker
 
@@ -35,6 +37,22 @@ def test_an_absent_image_is_pulled_by_tag_and_digest(
     assert heard.named("image.pulled")[0]["bytes"] > 0
     container = api.create_container(images[0].reference, command=["none"])
     api.remove_container(container["Id"])
+
+
+def test_compose_finds_the_pulled_image_by_the_name_handed_out(
+    table: Maker, shop: Maker, published: tuple[str, str], tmp_path: Path, repo: str
+) -> None:
+    """Tag and digest in one reference; compose is told never to pull."""
+    official, digest = published
+    image = resolve(shop(table(pebble={"official": official, "digest": digest})), ["pebble"])[0]
+    file = tmp_path / "compose.yaml"
+    file.write_text(f"services: {{pebble: {{image: '{image.reference}', command: none, network_mode: none}}}}\n")
+    compose = ["docker", "compose", "--project-name", repo.replace("/", "-"), "--file", str(file)]
+    try:
+        created = subprocess.run([*compose, "create", "--pull", "never"], capture_output=True, text=True, check=False)
+        assert created.returncode == 0, created.stderr
+    finally:
+        subprocess.run([*compose, "down"], capture_output=True, check=True)
 
 
 def test_a_present_image_costs_one_look(table: Maker, shop: Maker, published: tuple[str, str], heard: Heard) -> None:

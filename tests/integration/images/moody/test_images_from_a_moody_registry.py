@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from envctl.engine.images import Origin, Stock, resolve
-from envctl.errors import DigestMismatch, RateLimited, RegistryUnreachable
+from envctl import events
+from envctl.engine.images import Origin, Stock, Wish, resolve
+from envctl.engine.images.crew import Stop
+from envctl.engine.images.pull import pull
+from envctl.errors import DigestMismatch, Interrupted, RateLimited, RegistryUnreachable
 from envctl.model import ImageSource
 
 if TYPE_CHECKING:
@@ -159,3 +163,23 @@ def test_a_pull_that_stalls_in_a_layer_is_given_up(
 
     assert images[0].origin is Origin.BUILT
     assert "nothing heard for 1 s" in heard.named("image.pull_failed")[0]["reason"]
+
+
+def test_a_pull_that_is_stopped_ends_at_once(
+    table: Maker, shop: Maker, moody: MoodyRegistry, pebble: Pull, api: docker.APIClient
+) -> None:
+    """Ctrl-C while the registry says nothing: the blocked connection is closed, and no image is there."""
+    moody.slow.add(next(key for key, value in moody.content.items() if value == moody.layer))
+    workshop, stop = shop(table(pebble=pebble), stall=60.0), Stop()
+    reference = workshop.catalogue["pebble"].official
+    began = time.monotonic()
+
+    def in_the_middle(_: str, data: dict[str, object]) -> None:
+        if "bytes" in data:
+            threading.Thread(target=stop.say).start()
+
+    with events.listening(in_the_middle), pytest.raises(Interrupted):
+        pull(workshop, Wish("pebble", reference), stop)
+
+    assert time.monotonic() - began < 20
+    assert Stock.look(api).find(reference) is None
