@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-import tempfile
+import shutil
 import time
 from collections import deque
+from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from envctl import events
@@ -23,6 +23,7 @@ from envctl.errors import BuildFailed, EngineError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
 
     from envctl.engine.images.catalogue import Image
     from envctl.engine.images.workshop import Workshop
@@ -83,8 +84,8 @@ def _build(shop: Workshop, image: Image, stop: Stop) -> None:
     if image.context is None:
         bootstrap(shop, image.tag, recipe, say, stop)
     else:
-        with tempfile.TemporaryDirectory(prefix="envctl-") as folder:
-            command = [*_command(image, recipe), *_from_host(shop, Path(folder)), str(image.context)]
+        with _folder(shop, image) as folder:
+            command = [*_command(image, recipe), *_from_host(shop, folder), str(image.context)]
             _run_build(shop, image, command, _Report(say), stop)
     found = Stock.look(shop.api).tagged(image.tag)
     if old and found and old.build and old.id != found.id:
@@ -92,6 +93,18 @@ def _build(shop: Workshop, image: Image, stop: Stop) -> None:
         shop.api.tag(old.id, image.tag.repository, f"old-{old.build[:12]}")
     seconds = round(time.monotonic() - started, 1)
     events.emit("image.built", image=tag, seconds=seconds, bytes=found.size if found else None)
+
+
+@contextmanager
+def _folder(shop: Workshop, image: Image) -> Iterator[Path]:
+    """A folder for the build's secrets, at a fixed place under the lock: what a killed process left goes first."""
+    folder = shop.folder / f"build-{image.name}"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(mode=0o700, parents=True)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder)
 
 
 def _command(image: Image, recipe: str) -> Iterator[str]:
