@@ -21,7 +21,7 @@ DIGEST = "sha256:" + "a" * 64
     ("text", "full"),
     [
         ("postgres:17.11-trixie", "docker.io/library/postgres:17.11-trixie"),
-        ("confluentinc/cp-kafka:7.9.11", "docker.io/confluentinc/cp-kafka:7.9.11"),
+        ("confluentinc/cp-kafka:7.9.7", "docker.io/confluentinc/cp-kafka:7.9.7"),
         ("docker.io/library/redis:8", "docker.io/library/redis:8"),
         (f"quay.io/minio/minio:R1@{DIGEST}", "quay.io/minio/minio:R1"),
         ("localhost:5000/a", "localhost:5000/a:"),
