@@ -15,7 +15,7 @@ from envctl.catalog import SERVICES
 from envctl.config import bundle_root
 from envctl.engine import owner as owners
 from envctl.engine import project
-from envctl.engine.compose import Compose, PortLost, Rendering
+from envctl.engine.compose import Compose, PortLost, Rendering, end_orphans
 from envctl.engine.images import resolve
 from envctl.errors import ConfigurationError, StateFolderError
 from envctl.events import emit
@@ -52,6 +52,9 @@ class Bringup:
         self.settings, self.engine, self.folder, self.owner = settings, engine, folder, owner
         self.clock = Deadline(math.inf)
         self.pins: Pins = folder.load()
+        if self.pins.starting:
+            # An `up` that was killed: its compose may still be at work.
+            end_orphans(self._project)
         self.before = {container.service: container for container in engine.containers(settings.name)}
         self.profiles = settings.profiles or (() if settings.services else DEFAULT_PROFILES)
         self.compose = Compose(engine.address)
@@ -166,11 +169,13 @@ class Bringup:
         """Pin ports, label, and let compose make what is missing or changed; what was made anew, and why."""
         avoid: set[int] = set()
         lost: PortLost | None = None
+        if self.pins.starting or not self.before:
+            # Half an environment whose maker died is the dead's; one that was whole before stays a user's.
+            self.pins.starting = owners.this_process()
         for _ in range(_PORT_TRIES):
             self.pinning.pin(model, avoid)
             project.label(model, self.settings.name, self._owner_before() or self.owner)
             changed = self._changes(model)
-            self.pins.starting = owners.this_process()
             self.folder.save(self.pins)
             try:
                 self._compose_up(model, recreate=recreate)

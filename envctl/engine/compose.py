@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from envctl.engine.connect import OLDEST_COMPOSE
 from envctl.errors import ConfigurationError, DiskFull, EngineError, EnvctlError, Problem, redact
+from envctl.waiting import pause
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -27,6 +28,9 @@ _PORT_LOST = re.compile(
     r"(?:listen tcp[46]? |Bind for |failed to bind host port (?:for )?)(?:[\d.]+|\[[\da-f:.]*\]|::):(\d+)"
     r"(?:: bind: address already in use| failed: port is already allocated|[:/])"
 )
+
+_SETTLING = 1.0
+"""Seconds for an engine to finish what a killed compose had asked of it: containers were seen to appear afterwards."""
 
 
 class PortLost(EnvctlError):
@@ -120,7 +124,7 @@ class Compose:
 
 
 def end_orphans(project: str) -> None:
-    """Kill every compose on this machine that still brings `project` up.
+    """Kill every compose on this machine that still brings `project` up, and let the engine finish what it began.
 
     It outlives the process that started it (the docker CLI leaves its plugin behind when it is killed), and would go
     on making what is being removed. For whoever holds the environment alone.
@@ -132,6 +136,8 @@ def end_orphans(project: str) -> None:
         with suppress(psutil.NoSuchProcess):
             process.kill()
     psutil.wait_procs(found, timeout=2)
+    if found:
+        pause(_SETTLING)
 
 
 def _brings_up(words: Sequence[str] | None, project: str) -> bool:
