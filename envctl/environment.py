@@ -10,6 +10,7 @@ from envctl.engine import owner as owners
 from envctl.engine.connect import locate
 from envctl.engine.docker_engine import DockerEngine
 from envctl.errors import LeakFound, NoSuchEnvironment, UnknownName
+from envctl.events import emit
 from envctl.model import ServiceStatus
 from envctl.protocols import HasHandle, HasShell, HasVariables
 from envctl.readiness import Readiness
@@ -248,12 +249,31 @@ def up(
             report = bringup.run(recreate=recreate)
         except BaseException:
             if made and not keep_on_failure:
-                remove(engine, folder, 0.0)
+                _undo(engine, folder)
+            else:
+                _leave(folder)
             raise
         folder.touch()
         if settings.ttl is not None:
             _arm_ttl(folder, settings.ttl)
     return Environment(settings, engine, report, made=made)
+
+
+def _undo(engine: DockerEngine, folder: StateFolder) -> None:
+    """Remove what a failed `up` made. The failure is what is raised; what could not be removed is said."""
+    _, leaks = remove(engine, folder, 0.0)
+    for leak in leaks:
+        emit("leak.found", kind=leak.kind, where=leak.where, what=leak.what, reason=leak.reason)
+
+
+def _leave(folder: StateFolder) -> None:
+    """After a failed `up` that leaves what is there: on purpose, so that its process's end proves nothing to `gc`."""
+    if not (folder.path / "environment.json").exists():
+        folder.remove()
+        return
+    pins = folder.load()
+    pins.starting = ""
+    folder.save(pins)
 
 
 def attach(settings: Settings) -> Environment:
