@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import sys
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
@@ -19,17 +20,17 @@ _listener: ContextVar[Listener | None] = ContextVar("envctl_listener", default=N
 def emit(event: str, **data: object) -> None:
     """Say that something happened: `noun.verb_past`, with its data. Never pass a secret.
 
-    With a listener (the CLI's) it goes there; without one to structlog's logger `envctl`, which the host program
-    configures as it likes.
+    With a listener (the CLI's) it goes there. Without one it goes to structlog's logger `envctl`, where the host
+    program has configured structlog; where it has not, nowhere: a library does not print.
     """
     listener = _listener.get()
     if listener is not None:
         listener(event, data)
         return
-    # structlog costs 130 ms to import: a CLI process, which always listens, never pays for it.
-    import structlog
-
-    structlog.get_logger("envctl").info(event, **data)
+    # Looked up and not imported: a host that never loaded structlog has not configured it, and it costs 130 ms.
+    structlog = sys.modules.get("structlog")
+    if structlog is not None and structlog.is_configured():
+        structlog.get_logger("envctl").info(event, **data)
 
 
 @contextmanager

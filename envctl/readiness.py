@@ -29,7 +29,7 @@ RESTARTS = 2
 LOG_LINES = 20
 """How many last lines of a culprit's log an error shows."""
 
-STARTING_ADVICE = "mend what the log names, then run `envctl up` again"
+STARTING_ADVICE = "mend what the log names; `envctl up` starts it again"
 
 _KILLED = 137
 """128 + SIGKILL: how the engine reports a container that was killed, for memory among other reasons."""

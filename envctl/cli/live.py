@@ -29,7 +29,6 @@ _PHASES = {
     "image.building": "building",
     "image.built": "built",
     "service.recreated": "re-creating",
-    "service.created": "created",
     "service.started": "starting",
     "service.waiting": "starting",
     "service.ready": "ready",

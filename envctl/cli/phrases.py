@@ -13,7 +13,7 @@ MEGABYTE = 1_000_000
 
 DETAILS = frozenset(
     {
-        *("image.present", "service.created", "service.started", "service.waiting", "resource.removed"),
+        *("image.present", "service.started", "service.waiting", "resource.removed"),
         *("environment.attached", "environment.up", "environment.down"),  # each verb's last line says it
     }
 )
@@ -83,7 +83,6 @@ _PHRASES: dict[str, Callable[[Data], str]] = {
     "image.built": lambda data: _timed(f"built {data.get('image', '')} from packages", data),
     "port.moved": _moved,
     "service.recreated": lambda data: f"re-created: {_differences(data)}",
-    "service.created": lambda _: "created",
     "service.started": lambda _: "started",
     "service.waiting": lambda data: f"not ready (attempt {data.get('attempt')}): {data.get('last_error')}",
     "service.ready": lambda data: f"{_timed('ready', data)} at {data.get('address') or 'no port'}",
@@ -92,5 +91,6 @@ _PHRASES: dict[str, Callable[[Data], str]] = {
     "environment.up": lambda data: _timed("up", data),
     "environment.down": lambda data: _timed("down", data),
     "resource.removed": lambda data: f"removed {data.get('name')}",
+    "leak.found": lambda data: f"{data.get('what')} is still there: {data.get('reason')}",
     "fast.enabled": lambda data: f"--fast: {data.get('cost')}",
 }
