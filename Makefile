@@ -24,7 +24,7 @@ lint: dev ## Check style, types and architecture
 	$(BIN)/lint-imports
 
 bench: dev images ## Measure, side by side with plain docker compose
-	$(BIN)/python -m bench $(ARGS)
+	$(BIN)/python bench/run.py $(ARGS)
 
 test-fresh: dev engine ## Prove the way from a bare Debian 12 (makes one; takes minutes, needs root)
 	$(BIN)/python -m pytest tests/fresh/fresh_machine.py $(ARGS)
