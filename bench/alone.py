@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 FIRST_PORT = 24000
 PASSWORD = "bench-bench"
+PATIENCE = 60.0
 NETWORK = "envctl-bench"
 
 
@@ -63,15 +64,19 @@ class Alone:
             subprocess.run(["docker", "rm", "-fv", self.container], check=False, capture_output=True)
 
     def _until_answered(self) -> None:
-        at = Endpoint(self.name, "127.0.0.1", self.ports, Identity("envctl", PASSWORD), Identity("app", PASSWORD))
-        todo = [self.service.ping]
+        todo, admin, app = [self.service.ping], None, None
         if isinstance(self.service, HasIdentities):
             todo.insert(0, self.service.provision)
+            admin = Identity(self.service.admin_name, PASSWORD)
+            app = Identity(self.service.app_name, PASSWORD)
+        at, started = Endpoint(self.name, "127.0.0.1", self.ports, admin, app), time.monotonic()
         while todo:
             try:
                 todo[0](at, 2.0)
                 todo.pop(0)
-            except NotReady:
+            except NotReady as reason:
+                if time.monotonic() - started > PATIENCE:
+                    raise SystemExit(f"{self.name} alone: {reason}") from reason
                 time.sleep(0.02)
 
 
