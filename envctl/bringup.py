@@ -77,7 +77,7 @@ class Bringup:
         recreated = self._start(model, recreate=recreate)
         residents = self._living(model)
         answers = self._wait(residents, deadline)
-        self._remember(residents, digest, answers)
+        self._remember(digest, answers)
         emit("environment.up", environment=self.settings.name, ms=self._ms())
         return UpReport(
             self.settings.name,
@@ -228,10 +228,10 @@ class Bringup:
         )
         return readiness.wait(deadline)
 
-    def _remember(self, residents: Residents, digest: str, answers: Mapping[str, Answer]) -> None:
+    def _remember(self, digest: str, answers: Mapping[str, Answer]) -> None:
         """Write down what was proven, of which start of which container."""
         now = self.engine.containers(self.settings.name)
-        self.pins.ready = {c.id: c.started_at for c in now if c.service in residents.containers}
+        self.pins.ready = {c.id: c.started_at for c in now if c.service in answers}
         self.pins.ready_ms |= {name: round(answer.seconds * 1000) for name, answer in answers.items()}
         self.pins.profiles = sorted({*self.pins.profiles, *self.profiles})
         self.pins.digest, self.pins.starting = digest, ""

@@ -15,7 +15,7 @@ from envctl.model import ServiceStatus
 from envctl.protocols import HasHandle, HasShell, HasVariables
 from envctl.readiness import Readiness
 from envctl.reports import DownReport, Status, UpReport
-from envctl.residents import Residents, overall, state_of
+from envctl.residents import Residents, counted, overall, state_of
 from envctl.services.kafka import KafkaHandle
 from envctl.services.minio import MinioHandle
 from envctl.services.postgres import PostgresHandle
@@ -98,7 +98,8 @@ class Environment:
                 ready_ms=pins.ready_ms.get(name),
                 restarts=container.restarts,
             )
-        return Status(self.name, overall(s.state for s in services.values()), tuple(pins.profiles), services)
+        state = overall(services[container.service].state for container in counted(residents.containers.values()))
+        return Status(self.name, state, tuple(pins.profiles), services)
 
     def variables(self) -> dict[str, str]:
         """Connection data under the names that libraries read by themselves, for the app identity."""

@@ -53,7 +53,7 @@ class Residents:
     def targets(self, services: Sequence[str] = ()) -> list[Target]:
         """What to wait for: these services, or all but those that are labelled to be ignored."""
         asked = [name for name in self.containers if name in services] or [
-            name for name, c in self.containers.items() if not is_on(c.labels.get(IGNORE_LABEL))
+            container.service for container in counted(self.containers.values())
         ]
         return [self._target(name) for name in asked]
 
@@ -112,6 +112,11 @@ class _ProvisionedPing:
 def secret_path(service: str, key: str) -> str:
     """Where a container finds one of its secrets."""
     return f"/run/secrets/{service.replace('-', '_')}_{key}"
+
+
+def counted(containers: Iterable[Container]) -> list[Container]:
+    """All but those whose label asks to ignore them: nobody waits for these, and they spoil no environment's state."""
+    return [container for container in containers if not is_on(container.labels.get(IGNORE_LABEL))]
 
 
 def state_of(container: Container, proven: Mapping[str, str]) -> str:
