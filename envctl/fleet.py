@@ -9,10 +9,11 @@ from envctl import garbage
 from envctl.engine.connect import locate
 from envctl.engine.docker_engine import DockerEngine
 from envctl.errors import StateFolderError
+from envctl.events import emit
 from envctl.model import OWNER_LABEL, Leak, Resource
 from envctl.reports import DownReport, EnvironmentSummary, GcReport
-from envctl.residents import overall, state_of
-from envctl.state import StateFolder, state_root
+from envctl.residents import counted, overall, state_of
+from envctl.state import Pins, StateFolder, state_root
 from envctl.takedown import take_down
 
 if TYPE_CHECKING:
@@ -78,14 +79,22 @@ def _names(engine: DockerEngine) -> list[str]:
 
 def _summary(name: str, containers: Sequence[Container]) -> EnvironmentSummary:
     folder = StateFolder(name)
-    pins, used = folder.load(), folder.last_used()
-    states = {c.service: state_of(c, pins.ready) for c in containers}
+    pins, used = _readable(folder), folder.last_used()
     return EnvironmentSummary(
         name=name,
-        state=overall(states.values()),
-        services=tuple(sorted(states)),
+        state=overall(state_of(container, pins.ready) for container in counted(containers)),
+        services=tuple(sorted(container.service for container in containers)),
         profiles=tuple(pins.profiles),
         owner=containers[0].labels.get(OWNER_LABEL, ""),
         created=min(c.created for c in containers),
         ttl_left=None if pins.ttl is None or used is None else used + pins.ttl - time.time(),
     )
+
+
+def _readable(folder: StateFolder) -> Pins:
+    """The pins where they can be read: one damaged file must not hide all environments from `ls`."""
+    try:
+        return folder.load()
+    except StateFolderError as error:
+        emit("state.unreadable", environment=folder.name, reason=error.found)
+        return Pins()
