@@ -88,6 +88,7 @@ class Container:
     """One container as the engine saw it at one moment. Times are the engine's ISO-8601 strings.
 
     `ports` maps the container port to the host port, also while the container is stopped (the pinned binding).
+    `finished_at` is the end of the run before while it runs, the year 1 in its first.
     """
 
     id: str
@@ -103,6 +104,7 @@ class Container:
     restarts: int = 0
     created: str = ""
     started_at: str = ""
+    finished_at: str = ""
     ports: Mapping[int, int] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=lambda: _EMPTY)
     volumes: tuple[str, ...] = ()

@@ -7,7 +7,7 @@ import tarfile
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from envctl.engine import connect
+from envctl.engine import connect, look
 from envctl.errors import EngineError
 from envctl.model import (
     ENVIRONMENT_LABEL,
@@ -60,16 +60,21 @@ class DockerEngine:
 
     def containers(self, environment: str | None = None) -> tuple[Container, ...]:
         """All service containers of one environment, or of all; sidecars are not among them."""
-        rows = self._ask(lambda: self.api.containers(all=True, filters={"label": _filter(environment)}))
+        filters = {"label": [_filter(environment)]}
+        rows = self._look(look.containers(filters), lambda: self.api.containers(all=True, filters=filters))
         seen = (self.container(row["Id"]) for row in rows if ROLE_LABEL not in row["Labels"])
         return tuple(sorted(filter(None, seen), key=lambda c: (c.environment, c.service)))
 
     def container(self, container_id: str) -> Container | None:
         """One container as it is now; None when it is gone."""
+        data = self._look(look.container(container_id), lambda: self._inspect(container_id))
+        return _container(data) if data is not None else None
+
+    def _inspect(self, container_id: str) -> dict[str, Any] | None:
         import docker.errors
 
         try:
-            return _container(self._ask(lambda: self.api.inspect_container(container_id)))
+            return dict(self.api.inspect_container(container_id))
         except docker.errors.NotFound:
             return None
 
@@ -187,6 +192,15 @@ class DockerEngine:
             member = archive.extractfile(archive.next() or tarfile.TarInfo())
             return member.read() if member else None
 
+    def _look(self, target: str, otherwise: Callable[[], Any]) -> Any:  # noqa: ANN401 - the engine's JSON
+        """A question that is asked often: over the socket where there is one, else through the SDK."""
+        if self.address.socket is None:
+            return self._ask(otherwise)
+        try:
+            return look.ask(self.address.socket, target, connect.CONNECT_TIMEOUT)
+        except OSError as error:
+            raise connect.unreachable(self.address, error) from error
+
     def _ask(self, request: Callable[[], Any]) -> Any:  # noqa: ANN401 - the SDK's answers are untyped JSON
         """One request; an engine that went away is an EngineError, whatever the transport calls it."""
         import requests.exceptions
@@ -252,6 +266,7 @@ def _container(data: dict[str, Any]) -> Container:
         restarts=data["RestartCount"],
         created=data["Created"],
         started_at=state["StartedAt"],
+        finished_at=state["FinishedAt"],
         ports=_ports(data["HostConfig"].get("PortBindings") or {}),
         labels=labels,
         volumes=tuple(m["Name"] for m in data["Mounts"] if m["Type"] == "volume"),

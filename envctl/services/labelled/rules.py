@@ -123,17 +123,21 @@ class Tcp:
 
 @dataclass
 class Log:
-    """A line of the log since the container's start matches."""
+    """A line of the log of this run matches.
+
+    This run's lines come after the end of the run before, and not always after its start: the engine notes that when
+    the program runs already, so that a quick one's first lines are older (seen in three of eight starts).
+    """
 
     pattern: re.Pattern[str]
     _start: str = field(default="", init=False)
-    _read: float = field(default=0, init=False)
+    _read: float | None = field(default=None, init=False)
 
     def check(self, subject: Subject) -> None:
         """Read what came since the last attempt; a restart begins anew."""
         container = subject.running()
         if container.started_at != self._start:
-            self._start, self._read = container.started_at, _unix(container.started_at)
+            self._start, self._read = container.started_at, _unix(container.finished_at)
         lines = subject.engine.logs(container, since=self._read)
         if any(self.pattern.search(line.text) for line in lines):
             return
@@ -182,9 +186,10 @@ class Settled:
             raise NotReady(f"has run for {now - self._since:.1f} s of {STEADY:g} s without a restart")
 
 
-def _unix(at: str) -> float:
-    """The engine's time (nanoseconds, Z) as Unix seconds; 0 for its "never"."""
+def _unix(at: str) -> float | None:
+    """The engine's time (nanoseconds, Z) as Unix seconds; None for its "never", which is the year 1."""
     try:
-        return max(0.0, dt.datetime.fromisoformat(at).timestamp())
+        seconds = dt.datetime.fromisoformat(at).timestamp()
     except ValueError:
-        return 0.0
+        return None
+    return seconds if seconds > 0 else None

@@ -215,14 +215,19 @@ def test_a_matching_line_of_the_log_is_ready() -> None:
 
 
 def test_the_log_is_read_on_from_where_it_was_read_to() -> None:
-    """First from the container's start, then from the last line; after a restart from the new start."""
+    """First whole, then from the last line; after a restart from the end of the run before, not from the start.
+
+    The engine notes a start when the program runs already: its first lines may be older than that.
+    """
     engine = FakeEngine([LogLine("mine", "1970-01-01T00:00:07Z", "starting")])
-    starts = iter(["1970-01-01T00:00:05Z", "1970-01-01T00:00:05Z", "1970-01-01T00:00:09Z"])
-    service = labelled({"envctl.ready.log": "ready"}, engine, lambda: _started(next(starts)))
+    first = _container(started_at="1970-01-01T00:00:05Z", finished_at="0001-01-01T00:00:00Z")
+    second = _container(started_at="1970-01-01T00:00:09Z", finished_at="1970-01-01T00:00:08Z")
+    seen = iter([first, first, second])
+    service = labelled({"envctl.ready.log": "ready"}, engine, lambda: next(seen))
     for _ in range(3):
         with pytest.raises(NotReady, match="no line of the log matches 'ready'"):
             service.ping(at(), 1)
-    assert engine.asked_since == [5.0, 7.0, 9.0]
+    assert engine.asked_since == [None, 7.0, 8.0]
 
 
 def test_a_command_that_succeeds_is_ready() -> None:
@@ -286,10 +291,6 @@ def test_a_container_that_is_gone_is_not_ready() -> None:
 def test_a_switch_is_on_or_off(value: str | None, on: bool) -> None:
     """As compose files write it."""
     assert is_on(value) is on
-
-
-def _started(started_at: str) -> Container:
-    return _container(started_at=started_at)
 
 
 def _container(**changes: object) -> Container:
