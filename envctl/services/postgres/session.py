@@ -62,7 +62,7 @@ class Session:
         self._wire.send(struct.pack("!i", len(body) + 4) + body)
         try:
             self._authenticate(identity)
-        except ValueError as error:
+        except (ValueError, struct.error) as error:
             raise NotReady(f"the login went wrong: {error}") from error
         while self._receive()[0] != b"Z":
             continue
