@@ -63,15 +63,26 @@ class Wire:
         line, self._buffer = self._buffer.split(b"\r\n", 1)
         return line
 
+    def rest(self) -> bytes:
+        """Everything until the other side closes."""
+        while self._received():
+            continue
+        data, self._buffer = self._buffer, b""
+        return data
+
     def _receive(self) -> None:
+        if not self._received():
+            raise NotReady(CLOSED)
+
+    def _received(self) -> bool:
+        """Whether more came before the connection was closed."""
         try:
             self._limit()
             data = self._socket.recv(65536)
         except OSError as error:
             raise NotReady(network_reason(error, self._timeout)) from error
-        if not data:
-            raise NotReady(CLOSED)
         self._buffer += data
+        return bool(data)
 
     def _limit(self) -> None:
         left = self._end - time.monotonic()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import hmac
+import io
 import os
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from envctl.protocols import NotReady
-from envctl.services.wire import CLOSED, network_reason
+from envctl.services.wire import CLOSED, Wire
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -46,7 +47,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Requests:
-    """Requests to one server, as `identity` or, without one, unsigned; each bounded by `timeout` seconds."""
+    """Requests to one server, as `identity` or, without one, unsigned; each takes at most `timeout` seconds."""
 
     at: Endpoint
     timeout: float
@@ -59,23 +60,42 @@ class Requests:
             NotReady: no answer, or one that is not HTTP.
 
         """
-        import http.client
-
         sorted_query = "&".join(f"{quote(k, safe='')}={quote(v, safe='')}" for k, v in sorted(query.items()))
         headers = _signed(self.at, self.identity, (method, path, sorted_query), body) if self.identity else {}
-        connection = http.client.HTTPConnection(self.at.host, self.at.port, timeout=self.timeout)
-        try:
-            connection.request(method, f"{path}?{sorted_query}" if query else path, body or None, headers)
-            response = connection.getresponse()
-            return Answer(response.status, response.read())
-        except OSError as error:
-            raise NotReady(network_reason(error, self.timeout)) from error
-        except http.client.HTTPException as error:
-            raise NotReady(
-                CLOSED if isinstance(error, http.client.IncompleteRead) else "what answers is not HTTP"
-            ) from error
-        finally:
-            connection.close()
+        headers |= {"host": self.at.address, "content-length": str(len(body)), "connection": "close"}
+        lines = [
+            f"{method} {path}{'?' if query else ''}{sorted_query} HTTP/1.1",
+            *(f"{k}: {v}" for k, v in headers.items()),
+        ]
+        # http.client's own time limit counts anew for every byte.
+        with Wire(self.at.host, self.at.port, self.timeout) as wire:
+            wire.send("\r\n".join([*lines, "", ""]).encode() + body)
+            return _parsed(wire.rest())
+
+
+class _Received:
+    """What was received, in the place where http.client expects a socket."""
+
+    def __init__(self, raw: bytes) -> None:
+        self._raw = raw
+
+    def makefile(self, *_: object) -> io.BytesIO:
+        return io.BytesIO(self._raw)
+
+
+def _parsed(raw: bytes) -> Answer:
+    import http.client
+
+    if not raw:
+        raise NotReady(CLOSED)
+    response = http.client.HTTPResponse(_Received(raw))  # type: ignore[arg-type]  # it reads by makefile alone
+    try:
+        response.begin()
+        return Answer(response.status, response.read())
+    except http.client.IncompleteRead as error:
+        raise NotReady(CLOSED) from error
+    except (http.client.HTTPException, ValueError) as error:
+        raise NotReady(NO_HTTP) from error
 
 
 def _signed(at: Endpoint, identity: Identity, request: tuple[str, str, str], body: bytes) -> dict[str, str]:
