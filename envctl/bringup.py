@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
 import json
 import math
-import os
 import time
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from envctl.attaching import digest
 from envctl.catalog import SERVICES
 from envctl.config import bundle_root
+from envctl.engine import guardian, project
 from envctl.engine import owner as owners
-from envctl.engine import project
 from envctl.engine.compose import Compose, PortLost, Rendering, end_orphans
 from envctl.engine.images import resolve
 from envctl.errors import ConfigurationError, StateFolderError
 from envctl.events import emit
 from envctl.images import workshop
-from envctl.model import OWNER_LABEL, Identity, State
+from envctl.model import OWNER_LABEL, Identity
 from envctl.pinning import Pinning
 from envctl.protocols import HasIdentities, HasOptions
 from envctl.readiness import Readiness
@@ -28,7 +26,7 @@ from envctl.reports import Phase, UpReport
 from envctl.residents import Residents
 from envctl.selection import DEFAULT_PROFILES, check_names, select
 from envctl.services.labelled import label_problems
-from envctl.version import __version__
+from envctl.takedown import remove
 from envctl.waiting import Deadline
 
 if TYPE_CHECKING:
@@ -61,13 +59,9 @@ class Bringup:
         self.pinning = Pinning(settings, engine, folder, self.pins, self.before)
 
     def run(self, *, recreate: bool = False) -> UpReport:
-        """Bring up, or attach to what is up, running and unchanged."""
+        """Bring up what is missing or changed, and wait until all of it is ready."""
         if not self.settings.files:
             check_names(self.profiles, self.settings.services)
-        digest = self._digest()
-        if digest and digest == self.pins.digest and not recreate and self._proven():
-            emit("environment.attached", environment=self.settings.name, ms=self._ms())
-            return UpReport(self.settings.name, attached=True, ms=self._ms())
         self._find_secrets()
         model = self._model()
         self._choose_images(model)
@@ -77,7 +71,7 @@ class Bringup:
         recreated = self._start(model, recreate=recreate)
         residents = self._living(model)
         answers = self._wait(residents, deadline)
-        self._remember(digest, answers)
+        self._remember(answers)
         emit("environment.up", environment=self.settings.name, ms=self._ms())
         return UpReport(
             self.settings.name,
@@ -87,26 +81,6 @@ class Bringup:
             services={name: _phase(residents.containers[name], answer, began) for name, answer in answers.items()},
             recreated=recreated,
         )
-
-    def _digest(self) -> str:
-        """A digest of everything that decides the model; empty where the user's files may draw in others."""
-        if self.settings.files:
-            return ""
-        wanted = replace(self.settings, timeout=0, ttl=None, overrides={})
-        overrides = [(name, o.port, o.image, *o.options.items()) for name, o in sorted(self.settings.overrides.items())]
-        parts = [__version__, repr(wanted), repr(overrides), repr(_shell_variables())]
-        compose = bundle_root() / "compose"
-        parts += [path.read_text() for path in [compose / "compose.yaml", *sorted(compose.glob("services/*.yaml"))]]
-        return hashlib.sha256("\0".join(parts).encode()).hexdigest()
-
-    def _proven(self) -> bool:
-        """Whether every container is the one, in the very start, that was proven ready, and none is unhealthy."""
-        now = {
-            container.id: container.started_at
-            for container in self.before.values()
-            if container.state is State.RUNNING and container.health != "unhealthy"
-        }
-        return bool(now) and now == self.pins.ready
 
     def _find_secrets(self) -> None:
         """Passwords that this machine has lost are in the containers; where those are gone too, data is locked up.
@@ -228,13 +202,13 @@ class Bringup:
         )
         return readiness.wait(deadline)
 
-    def _remember(self, digest: str, answers: Mapping[str, Answer]) -> None:
+    def _remember(self, answers: Mapping[str, Answer]) -> None:
         """Write down what was proven, of which start of which container."""
         now = self.engine.containers(self.settings.name)
         self.pins.ready = {c.id: c.started_at for c in now if c.service in answers}
         self.pins.ready_ms |= {name: round(answer.seconds * 1000) for name, answer in answers.items()}
         self.pins.profiles = sorted({*self.pins.profiles, *self.profiles})
-        self.pins.digest, self.pins.starting = digest, ""
+        self.pins.digest, self.pins.starting = digest(self.settings), ""
         self.folder.save(self.pins)
 
     def _owner_before(self) -> str:
@@ -247,6 +221,45 @@ class Bringup:
     @property
     def _project(self) -> str:
         return project.name_of(self.settings.name)
+
+
+def bring_up(
+    settings: Settings, engine: DockerEngine, folder: StateFolder, owner: str, *, recreate: bool, keep: bool
+) -> tuple[UpReport, bool]:
+    """The whole procedure, for the holder of the environment's lock; the report, and whether it made the environment.
+
+    What it made is taken down again when it fails, unless `keep`; what was there before is left as it is.
+    """
+    made = False
+    try:
+        bringup = Bringup(settings, engine, folder, owner)
+        made = not bringup.before
+        if made and owner != owners.USER:
+            guardian.start(settings.name, owner)
+        return bringup.run(recreate=recreate), made
+    except BaseException:
+        if made and not keep:
+            _undo(engine, folder)
+        else:
+            _leave(folder)
+        raise
+
+
+def _undo(engine: DockerEngine, folder: StateFolder) -> None:
+    """Remove what a failed `up` made. The failure is what is raised; what could not be removed is said."""
+    _, leaks = remove(engine, folder, 0.0)
+    for leak in leaks:
+        emit("leak.found", kind=leak.kind, where=leak.where, what=leak.what, reason=leak.reason)
+
+
+def _leave(folder: StateFolder) -> None:
+    """After a failed `up` that leaves what is there: on purpose, so that its process's end proves nothing to `gc`."""
+    if not (folder.path / "environment.json").exists():
+        folder.remove()
+        return
+    pins = folder.load()
+    pins.starting = ""
+    folder.save(pins)
 
 
 def _check_labels(model: Model) -> None:
@@ -269,8 +282,3 @@ def _quoted(value: str) -> str:
     """A value as compose's env files want it, whatever it holds."""
     escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("$", "\\$").replace("\n", "\\n")
     return f'"{escaped}"'
-
-
-def _shell_variables() -> dict[str, str]:
-    """The caller's variables that envctl's own compose files read."""
-    return {k: v for k, v in sorted(os.environ.items()) if k.startswith("ENVCTL_") and k.endswith(("_PORT", "_IMAGE"))}

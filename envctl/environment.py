@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
+from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
 from envctl import logs
+from envctl.attaching import unchanged
 from envctl.engine import guardian
 from envctl.engine import owner as owners
 from envctl.engine.connect import locate
 from envctl.engine.docker_engine import DockerEngine
-from envctl.errors import LeakFound, NoSuchEnvironment, UnknownName
+from envctl.errors import LeakFound, NoSuchEnvironment, StateFolderError, UnknownName
 from envctl.events import emit
 from envctl.model import ServiceStatus
 from envctl.protocols import HasHandle, HasShell, HasVariables
@@ -23,11 +26,11 @@ from envctl.services.redis import RedisHandle
 from envctl.services.spark_connect import SparkConnectHandle
 from envctl.services.zookeeper import ZooKeeperHandle
 from envctl.state import StateFolder
-from envctl.takedown import remove, take_down
+from envctl.takedown import take_down
 from envctl.waiting import Deadline
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
     from types import TracebackType
     from typing import Self
 
@@ -78,6 +81,7 @@ class Environment:
             self._engine, self.name, residents.targets(services), residents.secrets(), self._folder.down_requested
         )
         answers = readiness.wait(Deadline(timeout if timeout is not None else self.settings.timeout))
+        self._note_proven(answers)
         return {name: round(answer.seconds * 1000) for name, answer in answers.items()}
 
     def status(self) -> Status:
@@ -217,6 +221,16 @@ class Environment:
         self._folder.touch()
         return residents
 
+    def _note_proven(self, services: Collection[str]) -> None:
+        """Remember these starts as proven ready, for `status` and for the next `up`."""
+        proven = {c.id: c.started_at for c in self._engine.containers(self.name) if c.service in services}
+        # Who may only look may wait too: where nothing can be written, `status` goes on saying `running`.
+        with suppress(StateFolderError):
+            pins = self._folder.load()
+            if pins.ready and not proven.items() <= pins.ready.items():
+                pins.ready |= proven
+                self._folder.save(pins)
+
     def _exec(self, service: str, command: Sequence[str], variables: Sequence[str], *, interactive: bool) -> list[str]:
         container = self._residents([service]).containers[service]
         address = self._engine.address
@@ -234,47 +248,23 @@ def up(
     What this call made is taken down again when it fails or is interrupted, unless `keep_on_failure`; an
     environment that was there before is left as it is.
     """
-    # Every other verb lives without it, and it costs 100 ms to import.
-    from envctl.bringup import Bringup
-
-    engine, folder = DockerEngine(locate()), StateFolder(settings.name)
+    engine, folder, clock = DockerEngine(locate()), StateFolder(settings.name), Deadline(math.inf)
     folder.create()
     made = False
     with folder.locked(settings.timeout):
         folder.clear_request()
-        try:
-            bringup = Bringup(settings, engine, folder, owner)
-            made = not bringup.before
-            if made and owner != owners.USER:
-                guardian.start(settings.name, owner)
-            report = bringup.run(recreate=recreate)
-        except BaseException:
-            if made and not keep_on_failure:
-                _undo(engine, folder)
-            else:
-                _leave(folder)
-            raise
+        if not recreate and unchanged(settings, folder.load(), engine.containers(settings.name)):
+            report = UpReport(settings.name, attached=True, ms=round(clock.elapsed * 1000))
+            emit("environment.attached", environment=settings.name, ms=report.ms)
+        else:
+            # Attaching and every other verb live without it, and it costs as much to import as they take.
+            from envctl.bringup import bring_up
+
+            report, made = bring_up(settings, engine, folder, owner, recreate=recreate, keep=keep_on_failure)
         folder.touch()
         if settings.ttl is not None:
             _arm_ttl(folder, settings.ttl)
     return Environment(settings, engine, report, made=made)
-
-
-def _undo(engine: DockerEngine, folder: StateFolder) -> None:
-    """Remove what a failed `up` made. The failure is what is raised; what could not be removed is said."""
-    _, leaks = remove(engine, folder, 0.0)
-    for leak in leaks:
-        emit("leak.found", kind=leak.kind, where=leak.where, what=leak.what, reason=leak.reason)
-
-
-def _leave(folder: StateFolder) -> None:
-    """After a failed `up` that leaves what is there: on purpose, so that its process's end proves nothing to `gc`."""
-    if not (folder.path / "environment.json").exists():
-        folder.remove()
-        return
-    pins = folder.load()
-    pins.starting = ""
-    folder.save(pins)
 
 
 def attach(settings: Settings) -> Environment:

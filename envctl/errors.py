@@ -28,7 +28,6 @@ and `--json` show the same facts. No message contains a secret: whoever raises o
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -82,6 +81,8 @@ class UnknownName(UsageError):
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
         self.kind, self.name, self.known = kind, name, sorted(known)
+        import difflib  # only a wrong name needs it
+
         near = difflib.get_close_matches(name, self.known, n=1)
         advice = f"did you mean {near[0]!r}?" if near else f"choose one of: {', '.join(self.known) or 'none exist'}"
         super().__init__(f"no {kind} is named {name!r}", f"known: {', '.join(self.known) or 'none'}", advice)
