@@ -231,6 +231,7 @@ def bring_up(
     What it made is taken down again when it fails, unless `keep`; what was there before is left as it is.
     """
     made = False
+    engine.address.require_here()
     try:
         bringup = Bringup(settings, engine, folder, owner)
         made = not bringup.before

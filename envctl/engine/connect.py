@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 from dataclasses import dataclass
@@ -26,6 +27,9 @@ CONNECT_TIMEOUT = 10
 """Seconds for one request to the engine; a local one answers in milliseconds."""
 
 
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
 @dataclass(frozen=True, slots=True)
 class Address:
     """An engine's address, and why this one. `context` is the docker context it came from, if any."""
@@ -43,6 +47,20 @@ class Address:
     def published_host(self) -> str:
         """Where its published ports are reached from here."""
         return "127.0.0.1" if self.local else (urlsplit(self.url).hostname or "127.0.0.1")
+
+    def require_here(self) -> None:
+        """Refuse an engine on another machine: it would publish the services on its own 127.0.0.1, out of reach.
+
+        Raises:
+            EngineError: with the ways around.
+
+        """
+        if not self.local and self.published_host not in _LOOPBACK:
+            raise EngineError(
+                "an engine whose published ports are reached from here",
+                f"{self.url} ({self.reason}) is on another machine; services are published on its 127.0.0.1 only",
+                "run envctl on that machine, or forward its engine's socket and ports here",
+            )
 
     @property
     def socket(self) -> Path | None:
@@ -115,22 +133,26 @@ def client(address: Address) -> docker.APIClient:
     import docker.errors
     import docker.utils
 
+    if address.url.startswith("ssh://") and importlib.util.find_spec("paramiko") is None:
+        found = "the docker SDK needs paramiko for ssh, which is not installed"
+        raise EngineError(f"the engine at {address.url} ({address.reason})", found, "pip install 'docker[ssh]'")
     try:
         # DOCKER_TLS_VERIFY and DOCKER_CERT_PATH belong to DOCKER_HOST, as with the docker CLI.
         tls = docker.utils.kwargs_from_env().get("tls") if address.reason == "DOCKER_HOST" else None
         api = docker.APIClient(base_url=address.url, version="auto", timeout=CONNECT_TIMEOUT, tls=tls or False)
     except docker.errors.DockerException as error:
         raise unreachable(address, error) from error
-    version = str(api.version()["Version"])
-    if not _podman(api) and _numbers(version) < OLDEST_ENGINE:
+    about: dict[str, Any] = api.version()
+    version = str(about["Version"])
+    if not _podman(about) and _numbers(version) < OLDEST_ENGINE:
         oldest = ".".join(map(str, OLDEST_ENGINE))
         raise EngineError(f"Docker Engine {oldest} or newer", f"{version} at {address.url}", "update the engine")
     return api
 
 
-def _podman(api: docker.APIClient) -> bool:
+def _podman(about: Mapping[str, Any]) -> bool:
     """Whether podman answers behind the docker API; its version numbers mean something else."""
-    components = api.version().get("Components") or []
+    components = about.get("Components") or []
     return any("podman" in str(part.get("Name", "")).lower() for part in components)
 
 

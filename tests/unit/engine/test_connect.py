@@ -226,3 +226,22 @@ def test_an_engine_that_goes_away_is_an_engine_error(engine: Callable[[dict[str,
     address.socket.unlink()
 
     assert "no engine answers" in refusal(docker_engine.containers)
+
+
+@pytest.mark.parametrize("url", ["tcp://docker:2375", "ssh://me@elsewhere"])
+def test_an_engine_on_another_machine_is_refused_before_anything_is_made(url: str) -> None:
+    """Its services would be published on its own 127.0.0.1, where no test of ours reaches them."""
+    with pytest.raises(EngineError, match=r"127\.0\.0\.1 only"):
+        Address(url, "DOCKER_HOST").require_here()
+
+
+@pytest.mark.parametrize("url", ["unix:///var/run/docker.sock", "tcp://127.0.0.1:2375", "tcp://localhost:2375"])
+def test_an_engine_on_this_machine_is_taken(url: str) -> None:
+    """By socket or by loopback."""
+    Address(url, "DOCKER_HOST").require_here()
+
+
+def test_ssh_without_its_library_says_what_to_install() -> None:
+    """The SDK itself ends in a NameError there."""
+    with pytest.raises(EngineError, match=r"docker\[ssh\]"):
+        client(Address("ssh://me@elsewhere", "DOCKER_HOST"))
