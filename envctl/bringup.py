@@ -150,7 +150,6 @@ class Bringup:
             self.pinning.pin(model, avoid)
             project.label(model, self.settings.name, self._owner_before() or self.owner)
             changed = self._changes(model)
-            self.folder.save(self.pins)
             try:
                 self._compose_up(model, recreate=recreate)
             except PortLost as error:
@@ -162,6 +161,8 @@ class Bringup:
 
     def _compose_up(self, model: Model, *, recreate: bool) -> None:
         secrets = self._secret_variables()
+        # Before a volume holds data behind them: whatever dies now, the passwords are known.
+        self.folder.save(self.pins)
         file = self.folder.write("compose.json", json.dumps(model))
         variables = self.folder.write("compose.env", "".join(f"{k}={_quoted(v)}\n" for k, v in secrets.items()))
         try:
