@@ -18,7 +18,7 @@ from envctl.engine.images import resolve
 from envctl.errors import ConfigurationError, StateFolderError
 from envctl.events import emit
 from envctl.images import workshop
-from envctl.model import OWNER_LABEL, Identity
+from envctl.model import OWNER_LABEL, Identity, State
 from envctl.pinning import Pinning
 from envctl.protocols import HasIdentities, HasOptions
 from envctl.readiness import Readiness
@@ -146,6 +146,10 @@ class Bringup:
         if self.pins.starting or not self.before:
             # Half an environment whose maker died is the dead's; one that was whole before stays a user's.
             self.pins.starting = owners.this_process()
+        for name in model["services"]:
+            if name in self.before and self.before[name].state is State.PAUSED:
+                # Compose cannot start a paused container.
+                self.engine.unpause(self.before[name])
         for _ in range(_PORT_TRIES):
             self.pinning.pin(model, avoid)
             project.label(model, self.settings.name, self._owner_before() or self.owner)
@@ -204,9 +208,10 @@ class Bringup:
         return readiness.wait(deadline)
 
     def _remember(self, answers: Mapping[str, Answer]) -> None:
-        """Write down what was proven, of which start of which container."""
-        now = self.engine.containers(self.settings.name)
-        self.pins.ready = {c.id: c.started_at for c in now if c.service in answers}
+        """Write down what was proven, of which start of which container; what an earlier `up` proved stays so."""
+        now, earlier = self.engine.containers(self.settings.name), self.pins.ready
+        proven = (c for c in now if c.service in answers or earlier.get(c.id) == c.started_at)
+        self.pins.ready = {c.id: c.started_at for c in proven}
         self.pins.ready_ms |= {name: round(answer.seconds * 1000) for name, answer in answers.items()}
         self.pins.profiles = sorted({*self.pins.profiles, *self.profiles})
         self.pins.digest, self.pins.starting = digest(self.settings), ""

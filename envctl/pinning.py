@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from envctl.model import Container
     from envctl.state import Pins, StateFolder
 
+_HOLDING = {State.RUNNING, State.PAUSED}
+"""States in which a container's published ports are its own."""
+
 
 class Pinning:
     """The choice of ports for one environment; `before` are its containers as they stand, by service."""
@@ -67,7 +70,7 @@ class Pinning:
             if before and int(entry["target"]) in before.ports:
                 pinned.setdefault(port_name, before.ports[int(entry["target"])])
             fixed = override.port if override and override.port and main else None
-            mine = bool(before and before.state is State.RUNNING)
+            mine = bool(before and before.state in _HOLDING)
             kept = pinned.get(port_name)
             if kept is not None and kept not in avoid and fixed in {None, kept} and (mine or ports.is_free(kept)):
                 continue

@@ -114,6 +114,10 @@ class DockerEngine:
         with suppress(docker.errors.NotFound):
             self._ask(lambda: self.api.stop(resource.id, timeout=max(1, round(grace))))
 
+    def unpause(self, container: Container) -> None:
+        """Let a paused container go on."""
+        self._ask(lambda: self.api.unpause(container.id))
+
     def publisher(self, port: int) -> str:
         """The container that publishes a host port, as `container NAME`; empty when there is none."""
         rows = self._ask(lambda: self.api.containers(filters={"publish": str(port)}))
