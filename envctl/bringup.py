@@ -15,7 +15,7 @@ from envctl.engine import guardian, project
 from envctl.engine import owner as owners
 from envctl.engine.compose import Compose, PortLost, Rendering, end_orphans
 from envctl.engine.images import resolve
-from envctl.errors import ConfigurationError, StateFolderError
+from envctl.errors import ConfigurationError, Problem, StateFolderError
 from envctl.events import emit
 from envctl.images import workshop
 from envctl.model import OWNER_LABEL, Identity, State
@@ -109,7 +109,7 @@ class Bringup:
         rendering = Rendering(self._project, files, ["*"], defaults, own[0].parent if own else None)
         model = self.compose.render(rendering)
         select(model, self.profiles, self.settings.services)
-        _check_labels(model)
+        _check_services(model)
         for name, service in model["services"].items():
             self._apply_options(name, service)
         return model
@@ -261,22 +261,25 @@ def _undo(engine: DockerEngine, folder: StateFolder) -> None:
 
 def _leave(folder: StateFolder) -> None:
     """After a failed `up` that leaves what is there: on purpose, so that its process's end proves nothing to `gc`."""
-    if not (folder.path / "environment.json").exists():
-        folder.remove()
-        return
     pins = folder.load()
-    pins.starting = ""
-    folder.save(pins)
+    if pins.starting:
+        pins.starting = ""
+        folder.save(pins)
 
 
-def _check_labels(model: Model) -> None:
-    """Refuse every wrong `envctl.…` label of the user's services at once, before anything starts."""
-    users = {name: service for name, service in model["services"].items() if name not in SERVICES}
-    problems = [
-        p for name, service in users.items() for p in label_problems(name, service.get("labels") or {}, service)
-    ]
+def _check_services(model: Model) -> None:
+    """Refuse what the user's files get wrong, all at once, before anything starts: labels, and ports taken away."""
+    problems: list[Problem] = []
+    for name, service in model["services"].items():
+        if name not in SERVICES:
+            problems += label_problems(name, service.get("labels") or {}, service)
+            continue
+        there = {int(entry["target"]) for entry in project.published(service)}
+        missing = [str(target) for target in SERVICES[name].ports.values() if target not in there]
+        if missing:
+            problems.append(Problem(f"port {', '.join(missing)} must stay published", f"services.{name}.ports"))
     if problems:
-        raise ConfigurationError(problems, "labels that say when your services are ready")
+        raise ConfigurationError(problems, "services that envctl can reach and understand")
 
 
 def _phase(container: Container, answer: Answer, began: float) -> Phase:

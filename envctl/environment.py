@@ -57,12 +57,18 @@ class Environment:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Take down what this `up` made; an environment that was there before stays."""
-        if self._made:
-            self.down()
+        """Take down what this `up` made; an environment that was there before stays.
 
-    def __repr__(self) -> str:
-        return f"<Environment {self.name!r}>"
+        A leak is raised, but never in the place of the block's own error, which then carries it as a note.
+        """
+        if not self._made:
+            return
+        try:
+            self.down()
+        except LeakFound as leak:
+            if error is None:
+                raise
+            error.add_note(str(leak))
 
     def report(self) -> UpReport:
         """How `up` went; of an attached environment, that it was attached."""
@@ -233,8 +239,7 @@ class Environment:
 
     def _exec(self, service: str, command: Sequence[str], variables: Sequence[str], *, interactive: bool) -> list[str]:
         container = self._residents([service]).containers[service]
-        address = self._engine.address
-        at = [] if address.context or address.reason == "DOCKER_HOST" else ["--host", address.url]
+        at = [] if self._engine.address.chosen else ["--host", self._engine.address.url]
         # `-e NAME` without a value takes it from the docker CLI's own environment: it is in no argument list.
         passed = [word for name in variables for word in ("-e", name)]
         return ["docker", *at, "exec", *(["-it"] if interactive else ["-i"]), *passed, container.id, *command]

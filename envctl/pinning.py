@@ -65,16 +65,17 @@ class Pinning:
         override, pinned = self._settings.overrides.get(name), self._pins.ports.setdefault(name, {})
         before = self._before.get(name)
         wishes: list[ports.Wish] = []
-        for entry in project.published(service):
-            port_name, main = self._port_name(name, entry), not wishes
+        for index, entry in enumerate(project.published(service)):
+            port_name = self._port_name(name, entry)
             if before and int(entry["target"]) in before.ports:
                 pinned.setdefault(port_name, before.ports[int(entry["target"])])
-            fixed = override.port if override and override.port and main else None
+            fixed = override.port if override and override.port and index == 0 else None
             mine = bool(before and before.state in _HOLDING)
             kept = pinned.get(port_name)
             if kept is not None and kept not in avoid and fixed in {None, kept} and (mine or ports.is_free(kept)):
                 continue
-            preferred = fixed or int(entry.get("published") or 0)
+            # Of a range that compose may choose from, the first is as good as any.
+            preferred = fixed or int(str(entry.get("published") or 0).partition("-")[0])
             wishes.append(ports.Wish(name, port_name, preferred, fixed=fixed is not None))
         return wishes
 

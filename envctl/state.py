@@ -158,6 +158,11 @@ class StateFolder:
         except OSError as error:
             raise _unusable(self.path, error) from error
 
+    def remove_unused(self) -> None:
+        """Delete the folder where nothing was ever written but the lock; called by whoever holds that."""
+        if not (self.path / "environment.json").exists():
+            self.remove()
+
     @contextmanager
     def locked(self, timeout: float) -> Iterator[None]:
         """Hold this environment alone; released by the kernel when the process dies.

@@ -109,7 +109,7 @@ class Compose:
             compose_env_files=list(rendering.env_files),
             compose_project_name=rendering.project,
             compose_project_directory=rendering.directory,
-            host=None if self._address.context or self._address.reason == "DOCKER_HOST" else self._address.url,
+            host=None if self._address.chosen else self._address.url,
         )
 
     def _refused(self, error: Exception, rendering: Rendering) -> EnvctlError:

@@ -44,6 +44,11 @@ class Address:
         return self.url.startswith(("unix://", "npipe://"))
 
     @property
+    def chosen(self) -> bool:
+        """Whether the docker CLI would choose it by itself, from DOCKER_HOST or its context."""
+        return bool(self.context) or self.reason == "DOCKER_HOST"
+
+    @property
     def published_host(self) -> str:
         """Where its published ports are reached from here."""
         return "127.0.0.1" if self.local else (urlsplit(self.url).hostname or "127.0.0.1")

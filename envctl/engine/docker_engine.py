@@ -282,7 +282,7 @@ def _ports(bindings: dict[str, list[dict[str, str]] | None]) -> dict[int, int]:
     return {
         int(port.partition("/")[0]): int(hosts[0]["HostPort"])
         for port, hosts in bindings.items()
-        if hosts and hosts[0].get("HostPort", "").isdigit()
+        if port.endswith("/tcp") and hosts and hosts[0].get("HostPort", "").isdigit()
     }
 
 

@@ -41,7 +41,8 @@ def start(environment: str, owner: str = "") -> None:
     It watches `owner` where that is a process, and the time to live that the environment's state names.
     """
     # Nobody reads a detached process's words: what it says when it fails stays in the state folder.
-    with StateFolder(environment).log("guardian.log") as log:
+    folder = StateFolder(environment)
+    with folder.log("guardian.log") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", MODULE, "--environment", environment, "--owner", owner],
             stdin=subprocess.DEVNULL,
@@ -49,7 +50,8 @@ def start(environment: str, owner: str = "") -> None:
             stderr=log,
             start_new_session=True,
             # GitHub's runner kills every process that carries its variable when a job ends, before it could clean up.
-            env={**os.environ, "RUNNER_TRACKING_ID": ""},
+            # It runs in another folder: a relative path would mean another place there.
+            env={**os.environ, "RUNNER_TRACKING_ID": "", "XDG_STATE_HOME": str(folder.root.parent.absolute())},
             cwd="/",
         )
     # It is meant to outlive this process: without a word to the contrary Python warns of that (ResourceWarning).

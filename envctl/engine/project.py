@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 from envctl.model import CONFIG_LABEL, ENVIRONMENT_LABEL, MODEL_LABEL, OWNER_LABEL
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 Model = dict[str, Any]
 
 _ABSENT = object()
+_CONFIDENTIAL = re.compile(r"password|passwd|secret|token|credential|api_?key|private", re.IGNORECASE)
 
 
 def name_of(environment: str) -> str:
@@ -68,8 +70,11 @@ def differences(labels: Mapping[str, str], service: Model) -> list[str]:
 
 
 def published(service: Model) -> list[Model]:
-    """The service's published ports as compose writes them (`target`, `published`, `host_ip`)."""
-    return list(service.get("ports") or [])
+    """The service's published TCP ports as compose writes them (`target`, `published`, `host_ip`).
+
+    UDP ports stay as the user's file has them: nobody asks them whether they are ready.
+    """
+    return [entry for entry in service.get("ports") or [] if entry.get("protocol", "tcp") == "tcp"]
 
 
 def _canonical(value: Model) -> str:
@@ -89,4 +94,7 @@ def _flat(value: object, path: str = "") -> Iterator[tuple[str, object]]:
 
 
 def _shown(leaves: Mapping[str, object], key: str) -> str:
-    return str(leaves[key]) if key in leaves else "(none)"
+    """A leaf for people: what a user's file calls a password is none of a log's business."""
+    if key not in leaves:
+        return "(none)"
+    return "***" if _CONFIDENTIAL.search(key) else str(leaves[key])
