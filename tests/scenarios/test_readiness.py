@@ -63,7 +63,7 @@ def test_an_image_that_exits_at_once_fails_up_in_that_moment(scene: Scene) -> No
 @pytest.mark.parametrize(
     ("service", "reason"),
     [
-        ("restart: always, command: [bash, -c, 'sleep 0.1; exit 7']", "crash-loops: restarted 2 times"),
+        ("restart: always, command: [bash, -c, 'sleep 0.1; exit 7']", "crash-loops: restarted "),
         ("mem_limit: 16m, memswap_limit: 16m, command: [tail, /dev/zero]", "exited with code 137 (out of memory: "),
         ("command: [bash, -c, 'exit 0']", "exited with code 0"),
         ("labels: {envctl.oneshot: 'true'}, command: [bash, -c, 'exit 3']", "exited with code 3"),
@@ -123,7 +123,7 @@ def test_a_deadline_names_every_condition_that_is_still_unmet(scene: Scene) -> N
   fine: {{<<: *tiny, labels: {{envctl.ready.exec: "exit 0"}}, command: [sleep, infinity]}}
 """,
     )
-    said = scene.envctl("up", "--json", "--file", str(file), "--service", "fine", "--timeout", "8", exits=1)
+    said = scene.envctl("up", "--json", "--file", str(file), "--service", "fine", "--timeout", "12", exits=1)
     found = failure(said)
     assert found["error"] == "NotReadyInTime"
     unmet = {one["service"]: one for one in found["unmet"]}  # type: ignore[attr-defined]
