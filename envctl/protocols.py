@@ -52,7 +52,11 @@ class HasIdentities(Protocol):
     app_name: str
 
     def secret_files(self, admin: Identity, app: Identity) -> Mapping[str, str]:
-        """Content by name of compose secret; the compose file mounts them under `/run/secrets/`."""
+        """Content by name of compose secret; the compose file mounts them under `/run/secrets/`.
+
+        `admin` is the admin's password, from which the app's can be found again; a service that knows one secret only
+        has it as `app`. As few as can be: the engine needs 45 ms to copy one into a container (measured, 20.10).
+        """
         ...
 
     def provision(self, at: Endpoint, timeout: float) -> None:

@@ -61,11 +61,15 @@ class Residents:
         """Read passwords that the state folder has lost back from the containers; whether any was found."""
         found = False
         for name, container in self.containers.items():
-            if isinstance(self._services[name], HasIdentities) and name not in self._pins.secrets:
-                read = {key: self._engine.read_file(container, secret_path(name, key)) for key in IDENTITIES}
-                if all(read.values()):
-                    self._pins.secrets[name] = {key: (value or b"").decode() for key, value in read.items()}
-                    found = True
+            if not isinstance(self._services[name], HasIdentities) or name in self._pins.secrets:
+                continue
+            read = {key: self._engine.read_file(container, secret_path(name, key)) for key in IDENTITIES}
+            known = {key: value.decode() for key, value in read.items() if value}
+            if known:
+                # A service that knows a single secret has it as the app's: then it serves for both.
+                self._pins.secrets[name] = {"admin": known.get("admin") or known["app"], **known}
+                self._pins.secret(name, "app")
+                found = True
         return found
 
     def _identity(self, service: str, identity: str) -> Identity | None:

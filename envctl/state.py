@@ -8,6 +8,7 @@ that by labels. Losing this folder loses nothing but the pins; secrets are read 
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
 import os
 import secrets as randomness
@@ -47,8 +48,14 @@ class Pins:
     ttl: float | None = None
 
     def secret(self, service: str, identity: str) -> str:
-        """The password of one identity of one service, made on first use."""
-        return self.secrets.setdefault(service, {}).setdefault(identity, randomness.token_hex(SECRET_BYTES))
+        """The password of one identity of one service, made on first use.
+
+        The admin's is random; the others come from it, so that one file in a container is enough to find all again.
+        """
+        known = self.secrets.setdefault(service, {})
+        admin = known.setdefault("admin", randomness.token_hex(SECRET_BYTES))
+        derived = hashlib.sha256(f"{identity} of {admin}".encode()).hexdigest()[: 2 * SECRET_BYTES]
+        return known.setdefault(identity, derived)
 
 
 class StateFolder:

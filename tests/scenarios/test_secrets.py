@@ -159,8 +159,8 @@ def test_an_error_shows_a_culprits_log_without_its_secrets(scene: Scene) -> None
 services:
   talks:
     image: envctl/base:trixie
-    secrets: [redis_app]
-    command: [bash, -c, 'echo "the word is $$(</run/secrets/redis_app)"; exit 1']
+    secrets: [redis_admin]
+    command: [bash, -c, 'echo "the word is $$(</run/secrets/redis_admin)"; exit 1']
 """
     )
     with watched_arguments() as seen:

@@ -76,17 +76,14 @@ def test_every_password_is_known_as_a_secret() -> None:
 
 def test_lost_passwords_are_read_back_from_the_containers() -> None:
     """Somebody deleted the state folder."""
-    engine = FakeEngine(
-        files={
-            ("postgres", "/run/secrets/postgres_admin"): b"admin-word",
-            ("postgres", "/run/secrets/postgres_app"): b"app-word",
-        }
-    ).put(POSTGRES)
+    before = Pins()
+    words = {identity: before.secret("postgres", identity) for identity in ("admin", "app")}
+    engine = FakeEngine(files={("postgres", "/run/secrets/postgres_admin"): words["admin"].encode()}).put(POSTGRES)
     found = Residents(engine, pins := Pins(), engine.containers())
 
     assert found.recover_secrets()
-    assert pins.secrets == {"postgres": {"admin": "admin-word", "app": "app-word"}}
-    assert found.endpoint("postgres").app == Identity("app", "app-word")
+    assert pins.secrets == {"postgres": words}
+    assert found.endpoint("postgres").app == Identity("app", words["app"])
     assert not found.recover_secrets()
 
 

@@ -57,7 +57,7 @@ class Kafka:
     fast: Mapping[str, str] = MappingProxyType({})
     fast_cost = ""
 
-    def secret_files(self, admin: Identity, app: Identity) -> Mapping[str, str]:
+    def secret_files(self, admin: Identity, app: Identity) -> Mapping[str, str]:  # noqa: ARG002 - made by provision
         """The passwords, and the broker's JAAS file: the admin logs in by PLAIN before any SCRAM user exists."""
         word = admin.password.replace("\\", "\\\\").replace('"', '\\"')
         plain = f'username="{admin.username}" password="{word}" user_{admin.username}="{word}"'
@@ -66,7 +66,7 @@ class Kafka:
             f"KafkaServer {{ {module}.plain.PlainLoginModule required {plain};"
             f" {module}.scram.ScramLoginModule required; }};\n"
         )
-        return {"admin": admin.password, "app": app.password, "jaas": jaas}
+        return {"admin": admin.password, "jaas": jaas}
 
     def provision(self, at: Endpoint, timeout: float) -> None:
         """Give the app its SCRAM credential and the tests their rights, and make the topic of the round trip."""

@@ -63,9 +63,9 @@ class Postgres:
     fast: Mapping[str, str] = MappingProxyType({"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"})
     fast_cost = "a killed server loses its last commits, a crash of the machine may damage the database"
 
-    def secret_files(self, admin: Identity, app: Identity) -> Mapping[str, str]:
+    def secret_files(self, admin: Identity, app: Identity) -> Mapping[str, str]:  # noqa: ARG002 - made by provision
         """The two passwords."""
-        return {"admin": admin.password, "app": app.password}
+        return {"admin": admin.password}
 
     def provision(self, at: Endpoint, timeout: float) -> None:
         """Make the role app, give it its password and the database app.

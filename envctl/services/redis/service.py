@@ -67,7 +67,7 @@ class Redis:
     def secret_files(self, admin: Identity, app: Identity) -> Mapping[str, str]:
         """The passwords, and the ACL file, which knows only their hashes."""
         lines = [DEFAULT_RULES, _acl(admin, "~* &* +@all"), _acl(app, APP_RULES), ""]
-        return {"admin": admin.password, "app": app.password, "acl": "\n".join(lines)}
+        return {"admin": admin.password, "acl": "\n".join(lines)}
 
     def provision(self, at: Endpoint, timeout: float) -> None:
         """See that the ACL file is in force; there is nothing to create.

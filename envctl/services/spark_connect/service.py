@@ -67,8 +67,8 @@ class SparkConnect:
     fast_cost = ""
 
     def secret_files(self, admin: Identity, app: Identity) -> Mapping[str, str]:  # noqa: ARG002 - the same everywhere
-        """The server's one token, under both names: Spark does not tell an admin from an app."""
-        return {"admin": app.password, "app": app.password}
+        """The one token that the server knows: Spark does not tell an admin from an app."""
+        return {"app": app.password}
 
     def provision(self, at: Endpoint, timeout: float) -> None:
         """Do nothing: the server starts with its token."""

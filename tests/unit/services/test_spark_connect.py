@@ -24,10 +24,7 @@ def test_the_url_names_localhost_and_quotes_the_token() -> None:
 
 def test_both_identities_share_the_servers_one_token() -> None:
     """Spark does not tell an admin from an app."""
-    assert SparkConnect().secret_files(Identity("envctl", "one"), Identity("app", "two")) == {
-        "admin": "two",
-        "app": "two",
-    }
+    assert SparkConnect().secret_files(Identity("envctl", "one"), Identity("app", "two")) == {"app": "two"}
 
 
 def test_options_come_after_the_compose_files_own() -> None:
