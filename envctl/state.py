@@ -165,21 +165,23 @@ class StateFolder:
         except OSError as error:
             raise _unusable(self.path, error) from error
 
-    def remove_unused(self) -> None:
-        """Delete the folder where nothing was ever written but the lock; called by whoever holds that."""
-        if not (self.path / "environment.json").exists():
-            self.remove()
-
     @contextmanager
     def locked(self, timeout: float) -> Iterator[None]:
         """Hold this environment alone; released by the kernel when the process dies.
+
+        The folder goes with the lock when nothing was ever pinned in it.
 
         Raises:
             Busy: another process held it for all of `timeout` seconds; names it.
 
         """
-        with file_lock(self.path / "lock", timeout, f"environment {self.name!r}"):
-            yield
+        with file_lock(self.path / "lock", timeout, f"environment {self.name!r}") as descriptor:
+            try:
+                yield
+            finally:
+                # Where the holder removed the folder, one that stands there now is somebody else's.
+                if _stands(self.path / "lock", descriptor) and not (self.path / "environment.json").exists():
+                    self.remove()
 
     def others(self) -> Mapping[str, Pins]:
         """The pins of all other environments of this user; unreadable ones are left out (they pin nothing here)."""
@@ -209,8 +211,8 @@ def state_root(environ: Mapping[str, str] | None = None) -> Path:
 
 
 @contextmanager
-def file_lock(path: Path, timeout: float, what: str) -> Iterator[None]:
-    """Hold an exclusive lock on `path`, which may be deleted by the holder.
+def file_lock(path: Path, timeout: float, what: str) -> Iterator[int]:
+    """Hold an exclusive lock on `path`, which may be deleted by the holder; its descriptor.
 
     Raises:
         Busy: another process held it for all of `timeout` seconds.
@@ -228,7 +230,7 @@ def file_lock(path: Path, timeout: float, what: str) -> Iterator[None]:
     except OSError as error:
         raise _unusable(path.parent, error) from error
     try:
-        yield
+        yield descriptor
     finally:
         os.close(descriptor)
 

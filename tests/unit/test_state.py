@@ -307,16 +307,24 @@ def test_the_holder_may_delete_the_folder_while_others_wait(folder: StateFolder)
     def wait() -> None:
         with folder.locked(10):
             order.append("waiter")
+            folder.save(Pins())
 
     waiter = threading.Thread(target=wait)
     with folder.locked(0):
         waiter.start()
-        folder.remove()
         order.append("holder")
+        folder.remove()
     waiter.join(10)
 
     assert order == ["holder", "waiter"]
     assert folder.path.is_dir()
+
+
+def test_a_folder_in_which_nothing_was_pinned_goes_with_its_lock(folder: StateFolder) -> None:
+    """An `up` that was refused or interrupted at once leaves no trace."""
+    with folder.locked(0):
+        assert folder.path.is_dir()
+    assert not folder.path.exists()
 
 
 def test_deletion_and_locking_at_once_never_fail(folder: StateFolder) -> None:
