@@ -29,6 +29,11 @@ _PORT_LOST = re.compile(
     r"(?:: bind: address already in use| failed: port is already allocated|[:/])"
 )
 
+_NO_COMPOSE = re.compile(
+    # The docker CLI without the plugin takes compose's arguments for its own, in words of several versions.
+    r"is not a docker command|unknown command: docker compose|unknown shorthand flag|unknown flag: --file|No such file"
+)
+
 _SETTLING = 1.0
 """Seconds for an engine to finish what a killed compose had asked of it: containers were seen to appear afterwards."""
 
@@ -115,11 +120,11 @@ class Compose:
     def _refused(self, error: Exception, rendering: Rendering) -> EnvctlError:
         """Why `config` failed: no compose, too old, or the files."""
         words = _words(error)
-        if "is not a docker command" in words or "unknown shorthand flag" in words or "No such file" in words:
+        if _NO_COMPOSE.search(words):
             return no_compose("there is no compose plugin")
         if "property include is not allowed" in words:
             return no_compose("this compose does not know `include`")
-        named = next((file for file in rendering.files if str(file) in words), None)
+        named = next((file for file in rendering.files if str(file) in words), None) or _unreadable(rendering.files)
         return ConfigurationError([Problem(words, file=named)], "compose files that compose accepts")
 
 
@@ -145,6 +150,20 @@ def _brings_up(words: Sequence[str] | None, project: str) -> bool:
     words = words or ()
     named = any(pair == ("--project-name", project) for pair in pairwise(words))
     return named and "compose" in words and "up" in words
+
+
+def _unreadable(files: Sequence[Path]) -> Path | None:
+    """The first file that is no YAML: of that, compose tells the line but not the file."""
+    import yaml
+
+    for file in files:
+        try:
+            list(yaml.parse(file.read_bytes()))
+        except yaml.YAMLError:
+            return file
+        except OSError:
+            continue  # compose tells that one by its name
+    return None
 
 
 def no_compose(found: str) -> EngineError:

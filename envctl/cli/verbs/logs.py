@@ -58,7 +58,7 @@ def _since(text: str | None) -> float | None:
         return None
     try:
         return dt.datetime.fromisoformat(text).timestamp() if "-" in text else time.time() - seconds(text)
-    except ValueError as error:
+    except (ValueError, UsageError) as error:
         wanted = "--since: a duration such as 90s or 10m, or a time such as 2025-01-31T12:00:00"
         raise UsageError(wanted, repr(text), "for example --since 10m") from error
 
