@@ -38,7 +38,9 @@ dev:
 engine: run
 	$(BIN)/envctl doctor --fix
 
-# Beforehand, so that no test's time contains a download: `up` gets each image from where it can be had.
+# Beforehand, so that no test's time contains a download: `up` gets each image from where it can be had. The tests'
+# own small services stand on the base image, and the kernel is probed with the tools: no registry has these two.
 images: engine
+	$(BIN)/envctl images build base tools
 	$(BIN)/envctl --env prepare-tests up --profile full
 	$(BIN)/envctl --env prepare-tests down
