@@ -48,8 +48,7 @@ class Environment:
         self.name = settings.name
         self._engine = engine
         self._folder = StateFolder(settings.name)
-        self._report = report
-        self._made = made
+        self._report, self._made = report, made
 
     def __enter__(self) -> Self:
         return self

@@ -7,7 +7,7 @@ import tarfile
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from envctl.engine import connect, look
+from envctl.engine import answers, connect, look
 from envctl.errors import EngineError
 from envctl.model import (
     ENVIRONMENT_LABEL,
@@ -18,7 +18,6 @@ from envctl.model import (
     ExecResult,
     LogLine,
     Resource,
-    State,
 )
 
 if TYPE_CHECKING:
@@ -68,7 +67,7 @@ class DockerEngine:
     def container(self, container_id: str) -> Container | None:
         """One container as it is now; None when it is gone."""
         data = self._look(look.container(container_id), lambda: self._inspect(container_id))
-        return _container(data) if data is not None else None
+        return answers.container(data) if data is not None else None
 
     def _inspect(self, container_id: str) -> dict[str, Any] | None:
         import docker.errors
@@ -85,9 +84,9 @@ class DockerEngine:
         networks = self._ask(lambda: self.api.networks(filters=label))
         volumes = self._ask(lambda: self.api.volumes(filters=label))["Volumes"] or []
         return (
-            *(_resource("container", c["Names"][0].lstrip("/"), c["Id"], c["Labels"]) for c in containers),
-            *(_resource("network", n["Name"], n["Id"], n["Labels"]) for n in networks),
-            *(_resource("volume", v["Name"], v["Name"], v["Labels"]) for v in volumes),
+            *(answers.resource("container", c["Names"][0].lstrip("/"), c["Id"], c["Labels"]) for c in containers),
+            *(answers.resource("network", n["Name"], n["Id"], n["Labels"]) for n in networks),
+            *(answers.resource("volume", v["Name"], v["Name"], v["Labels"]) for v in volumes),
         )
 
     def remove(self, resource: Resource) -> str:
@@ -168,7 +167,7 @@ class DockerEngine:
                     **options,
                 )
             )
-            for line in _lines(stream):
+            for line in answers.lines(stream):
                 at, _, text = line.partition(" ")
                 yield LogLine(container.service, at, text)
 
@@ -246,54 +245,6 @@ class _Events:
 
 def _filter(environment: str | None) -> str:
     return ENVIRONMENT_LABEL if environment is None else f"{ENVIRONMENT_LABEL}={environment}"
-
-
-def _resource(kind: str, name: str, identity: str, labels: dict[str, str] | None) -> Resource:
-    labels = labels or {}
-    return Resource(kind, name, identity, labels.get(ENVIRONMENT_LABEL, ""), labels)
-
-
-def _container(data: dict[str, Any]) -> Container:
-    """`docker inspect`'s answer as a Container."""
-    state, labels = data["State"], data["Config"]["Labels"] or {}
-    return Container(
-        id=data["Id"],
-        name=data["Name"].lstrip("/"),
-        environment=labels.get(ENVIRONMENT_LABEL, ""),
-        service=labels.get(SERVICE_LABEL, data["Name"].lstrip("/")),
-        image=data["Config"]["Image"],
-        state=State(state["Status"]),
-        health=(state.get("Health") or {}).get("Status", ""),
-        exit_code=state["ExitCode"],
-        oom_killed=state["OOMKilled"],
-        error=state.get("Error", ""),
-        restarts=data["RestartCount"],
-        created=data["Created"],
-        started_at=state["StartedAt"],
-        finished_at=state["FinishedAt"],
-        ports=_ports(data["HostConfig"].get("PortBindings") or {}),
-        labels=labels,
-        volumes=tuple(m["Name"] for m in data["Mounts"] if m["Type"] == "volume"),
-    )
-
-
-def _ports(bindings: dict[str, list[dict[str, str]] | None]) -> dict[int, int]:
-    """`{"5432/tcp": [{"HostPort": "15432"}]}` → `{5432: 15432}`: the pinned binding, true while stopped too."""
-    return {
-        int(port.partition("/")[0]): int(hosts[0]["HostPort"])
-        for port, hosts in bindings.items()
-        if port.endswith("/tcp") and hosts and hosts[0].get("HostPort", "").isdigit()
-    }
-
-
-def _lines(chunks: Iterator[bytes]) -> Iterator[str]:
-    """Chunks of a stream as lines of text, whatever bytes a container writes."""
-    rest = b""
-    for chunk in chunks:
-        *lines, rest = (rest + chunk).split(b"\n")
-        yield from (line.decode(errors="replace").rstrip("\r") for line in lines)
-    if rest:
-        yield rest.decode(errors="replace")
 
 
 def _within(timeout: float | None, call: Callable[[], bytes], what: str) -> bytes:

@@ -62,26 +62,17 @@ def choose(
     chosen: dict[Wish, int] = {}
     moved: list[Moved] = []
     refused: list[str] = []
-    candidates, owner = _candidates(environment), ""
+    candidates = _candidates(environment)
     for wish in wishes:
         used = {*avoid, *chosen.values()}
         preferring = bool(wish.preferred) and (policy is not PortPolicy.AUTO or wish.fixed)
-        if preferring:
-            if wish.preferred not in used and is_free(wish.preferred):
-                chosen[wish] = wish.preferred
-                continue
-            owner = holder(wish.preferred)
-            if policy is PortPolicy.STRICT:
-                refused.append(f"{wish.preferred} for {wish.service} is held by {owner}")
-                continue
-        free = next((port for port in candidates if port not in used and is_free(port)), None)
-        if free is None:
-            raise PortTaken(
-                f"a free host port for {wish.service}", f"none from {LOWEST} up", "see `envctl ls`, `envctl gc`"
-            )
-        chosen[wish] = free
-        if preferring:
-            moved.append(Moved(wish, chosen[wish], owner))
+        if preferring and wish.preferred not in used and is_free(wish.preferred):
+            chosen[wish] = wish.preferred
+        elif preferring and policy is PortPolicy.STRICT:
+            refused.append(f"{wish.preferred} for {wish.service} is held by {holder(wish.preferred)}")
+        else:
+            chosen[wish] = _free(candidates, used, wish)
+            moved += [Moved(wish, chosen[wish], holder(wish.preferred))] if preferring else []
     if refused:
         raise PortTaken(
             "the standard ports, and no others (--ports strict)",
@@ -89,6 +80,14 @@ def choose(
             "stop what holds them, or let envctl choose free ones with --ports prefer",
         )
     return chosen, moved
+
+
+def _free(candidates: Iterator[int], used: Collection[int], wish: Wish) -> int:
+    """The next candidate that nobody has."""
+    for port in candidates:
+        if port not in used and is_free(port):
+            return port
+    raise PortTaken(f"a free host port for {wish.service}", f"none from {LOWEST} up", "see `envctl ls`, `envctl gc`")
 
 
 def is_free(port: int) -> bool:
