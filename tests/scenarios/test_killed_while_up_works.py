@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import signal
 import time
@@ -37,11 +38,20 @@ def killed(scene: Scene, seconds: float, part: int) -> Program:
     """An `up` that was killed at a random moment of one part of its time; an earlier one where it was done before."""
     moment = seconds * (part + random.Random(f"{SEED} {part}").random()) / PARTS  # noqa: S311 - repeatable on purpose
     scene.step(f"`up` is killed after {moment:.2f} s")
-    while not (up := scene.start(*UP)).lasts(moment):
+    while True:
+        up = scene.start(*UP)
+        was_alive = up.lasts(moment)
+        up.kill()
+        if was_alive and not is_proven(scene):
+            return up
         scene.envctl("down")
         moment *= 0.8
-    up.kill()
-    return up
+
+
+def is_proven(scene: Scene) -> bool:
+    """Whether an `up` has done its work, though its process may not have ended yet."""
+    file = scene.state / "envctl" / scene.name / "environment.json"
+    return file.exists() and bool(json.loads(file.read_text())["ready"])
 
 
 @WAYS
