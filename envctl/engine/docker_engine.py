@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import tarfile
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from envctl.engine import answers, connect, look
@@ -18,6 +18,7 @@ from envctl.model import (
     ExecResult,
     LogLine,
     Resource,
+    State,
 )
 
 if TYPE_CHECKING:
@@ -31,6 +32,13 @@ if TYPE_CHECKING:
 
 EVENTS = ("start", "die", "oom", "destroy", "restart", "health_status")
 """The container events that readiness listens to."""
+
+
+_GONE = {404, 409}
+"""HTTP statuses for a container that is not there, and for one that is being removed."""
+
+_KILLED = 137
+"""128 + SIGKILL: how a command ends whose container is killed."""
 
 
 class DockerEngine:
@@ -152,11 +160,9 @@ class DockerEngine:
         return self._log(container, tail, since, follow=True)
 
     def _log(self, container: Container, tail: int | None, since: float | None, *, follow: bool) -> Iterator[LogLine]:
-        """Lines with the engine's time stamps. A container that is gone has no lines."""
-        import docker.errors
-
+        """Lines with the engine's time stamps. A container that is gone, or is just being removed, has no lines."""
         options: dict[str, Any] = {"since": since} if since is not None else {}
-        with suppress(docker.errors.NotFound):
+        with _unless_gone():
             stream = self._ask(
                 lambda: self.api.logs(
                     container.id,
@@ -172,24 +178,33 @@ class DockerEngine:
                 yield LogLine(container.service, at, text)
 
     def execute(self, container: Container, command: Sequence[str], timeout: float | None = None) -> ExecResult:
-        """Run a command in the container and wait for it.
+        """Run a command in the container and wait for it; one whose container is gone, or goes, ends with 137.
 
         Raises:
             TimeoutError: it did not end within `timeout` seconds (it runs on in the container).
+            EngineError: the engine refuses, though the container runs.
 
         """
-        created = self._ask(lambda: self.api.exec_create(container.id, list(command)))
-        output = _within(timeout, lambda: self.api.exec_start(created["Id"]), " ".join(command[:1]))
-        code = self._ask(lambda: self.api.exec_inspect(created["Id"]))["ExitCode"]
-        return ExecResult(int(code), output.decode(errors="replace"))
-
-    def read_file(self, container: Container, path: str) -> bytes | None:
-        """A small file's content, also of a stopped container; None when there is none."""
         import docker.errors
 
         try:
+            created = self._ask(lambda: self.api.exec_create(container.id, list(command)))
+            output = _within(timeout, lambda: self.api.exec_start(created["Id"]), " ".join(command[:1]))
+            code = self._ask(lambda: self.api.exec_inspect(created["Id"]))["ExitCode"]
+        except docker.errors.APIError as error:
+            now = self.container(container.id)
+            if now is not None and now.state is State.RUNNING:
+                raise EngineError(f"a command in {container.name}", str(error.explanation or error)) from error
+            return ExecResult(_KILLED, "its container runs no more")
+        # None: the container went before the engine could note how its command ended.
+        return ExecResult(_KILLED if code is None else int(code), output.decode(errors="replace"))
+
+    def read_file(self, container: Container, path: str) -> bytes | None:
+        """A small file's content, also of a stopped container; None when there is none."""
+        stream = None
+        with _unless_gone():
             stream, _ = self._ask(lambda: self.api.get_archive(container.id, path))
-        except docker.errors.NotFound:
+        if stream is None:
             return None
         with tarfile.open(fileobj=io.BytesIO(b"".join(stream))) as archive:
             member = archive.extractfile(archive.next() or tarfile.TarInfo())
@@ -241,6 +256,18 @@ class _Events:
         # The SDK finds no socket any more when the engine itself ended the stream: then it is closed already.
         with suppress(OSError, AttributeError):
             self._stream.close()
+
+
+@contextmanager
+def _unless_gone() -> Iterator[None]:
+    """Let a question about a container that is not there any more, or on its way out (409), come to nothing."""
+    import docker.errors
+
+    try:
+        yield
+    except docker.errors.APIError as error:
+        if error.status_code not in _GONE:
+            raise
 
 
 def _filter(environment: str | None) -> str:
