@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from tests.scenarios.conftest import Scene
+    from tests.scenarios.scene import Scene
 
 NOWHERE = ["unix:///nowhere/docker.sock", "tcp://127.0.0.1:9"]
 

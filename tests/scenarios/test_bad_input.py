@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from tests.scenarios.conftest import Scene
+    from tests.scenarios.scene import Scene
 
 WRONG = [
     (("up", "--profile", "cor"), "did you mean 'core'?"),

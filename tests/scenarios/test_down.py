@@ -8,7 +8,7 @@ import docker.errors
 import pytest
 
 if TYPE_CHECKING:
-    from tests.scenarios.conftest import Scene
+    from tests.scenarios.scene import Scene
 
 UP = ("up", "--service", "redis")
 

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
 
-    from tests.scenarios.conftest import Program, Scene
+    from tests.scenarios.program import Program
+    from tests.scenarios.scene import Scene
 
 SEED = 20260721
 """Decides the moments; change it to try others."""

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
 
-    from tests.scenarios.conftest import Scene
+    from tests.scenarios.scene import Scene
 
 SEED = 20260722
 """Decides the moments; change it to try others."""

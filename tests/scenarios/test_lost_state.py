@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 if TYPE_CHECKING:
-    from tests.scenarios.conftest import Scene
+    from tests.scenarios.scene import Scene
 
 
 def test_everything_works_when_the_state_folder_is_lost(scene: Scene) -> None:

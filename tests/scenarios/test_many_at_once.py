@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from tests.scenarios.conftest import Program, Scene
+    from tests.scenarios.program import Program
+    from tests.scenarios.scene import Scene
 
 EIGHT = 8
 UP = ("up", "--profile", "core", "--json")

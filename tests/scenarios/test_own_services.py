@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.scenarios.conftest import Scene
+    from tests.scenarios.scene import Scene
 
 TINY = "x-tiny: &tiny {image: 'envctl/base:trixie', init: true}\n"
 

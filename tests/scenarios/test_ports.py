@@ -9,7 +9,7 @@ import psutil
 import pytest
 
 if TYPE_CHECKING:
-    from tests.scenarios.conftest import Scene
+    from tests.scenarios.scene import Scene
 
 UP = ("up", "--service", "redis")
 

@@ -10,7 +10,8 @@ import pytest
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.scenarios.conftest import Said, Scene
+    from tests.scenarios.program import Said
+    from tests.scenarios.scene import Scene
 
 FOR_EVER = "6000"
 """A deadline that no test lives to see: who ends before it has not waited for it."""

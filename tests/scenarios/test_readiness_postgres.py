@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 if TYPE_CHECKING:
-    from tests.scenarios.conftest import Scene
+    from tests.scenarios.scene import Scene
 
 OVERRIDE = "services: {postgres: {volumes: ['./init:/docker-entrypoint-initdb.d:ro']}}\n"
 LONG = "until [ -e /tmp/go ]; do sleep 0.05; done\n"

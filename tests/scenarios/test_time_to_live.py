@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from envctl.waiting import pause
 
 if TYPE_CHECKING:
-    from tests.scenarios.conftest import Scene
+    from tests.scenarios.scene import Scene
 
 UP = ("up", "--service", "redis", "--ttl")
 

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
-    from tests.scenarios.conftest import Said, Scene
+    from tests.scenarios.program import Said
+    from tests.scenarios.scene import Scene
 
 
 @pytest.fixture(scope="module")
