@@ -66,6 +66,8 @@ class Bringup:
         model = self._model()
         self._choose_images(model)
         images_ms = self._ms()
+        # That may have taken minutes, longer than `down` waits for an `up` to notice it.
+        self.folder.require_wanted()
         # Making images may take minutes and says so itself: the deadline is the services'.
         began, deadline = time.time(), Deadline(self.settings.timeout)
         recreated = self._start(model, recreate=recreate)

@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from envctl.errors import Busy, StateFolderError
+from envctl.errors import Busy, Interrupted, StateFolderError
 from envctl.protocols import NotReady
 from envctl.waiting import TimedOut, until
 
@@ -146,6 +146,18 @@ class StateFolder:
     def down_requested(self) -> bool:
         """Whether another process wants this environment down."""
         return (self.path / "down-requested").exists()
+
+    def require_wanted(self) -> None:
+        """Stop an `up` that another process's `down` asks to stop, or has overtaken: then the folder is gone.
+
+        Raises:
+            Interrupted: it does, or has.
+
+        """
+        if self.down_requested() or not self.path.is_dir():
+            raise Interrupted(
+                f"environment {self.name!r} up", "another process took it down meanwhile", "run `up` again"
+            )
 
     def clear_request(self) -> None:
         """Forget an earlier request; called by whoever holds the lock."""

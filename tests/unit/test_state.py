@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from envctl.errors import Busy, StateFolderError
+from envctl.errors import Busy, Interrupted, StateFolderError
 from envctl.state import Pins, StateFolder, file_lock, state_root
 from envctl.waiting import in_parallel
 
@@ -376,3 +376,16 @@ def test_any_file_can_be_a_lock(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(StateFolderError, match="File exists"), file_lock(tmp_path / "file" / "lock", 0, "a folder"):
         pass
+
+
+def test_an_up_stops_where_a_down_asks_or_has_been_faster(folder: StateFolder) -> None:
+    """Images may take longer to make than `down` waits: then the folder is gone, and with it the request."""
+    folder.require_wanted()
+
+    folder.request_down()
+    with pytest.raises(Interrupted, match="took it down meanwhile"):
+        folder.require_wanted()
+
+    folder.remove()
+    with pytest.raises(Interrupted, match="took it down meanwhile"):
+        folder.require_wanted()
