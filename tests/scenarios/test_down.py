@@ -100,7 +100,7 @@ def test_a_volume_in_use_by_a_stranger_is_named(scene: Scene) -> None:
     assert scene.containers() == {}
     stranger.reload()
     assert stranger.status == "running"
-    stranger.remove(force=True)
+    stranger.remove(force=True, v=True)
     scene.envctl("down")
     scene.is_gone()
 
@@ -113,7 +113,7 @@ def test_a_network_in_use_by_a_stranger_is_named(scene: Scene) -> None:
     said = scene.envctl("down", exits=3)
     assert network in said.err
     assert "active endpoints" in said.err
-    stranger.remove(force=True)
+    stranger.remove(force=True, v=True)
     scene.envctl("down")
     scene.is_gone()
 

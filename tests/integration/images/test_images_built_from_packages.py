@@ -121,7 +121,7 @@ def test_an_image_that_a_user_built_on_ours_is_the_users(family: Maker, api: doc
     workshop = family("first")
     build_all(workshop, ["parent"])
     recipe = io.BytesIO(f"FROM {repo}/parent:1\nENV MINE=1\n".encode())
-    for line in api.build(fileobj=recipe, tag=f"{repo}/mine:1", decode=True):
+    for line in api.build(fileobj=recipe, tag=f"{repo}/mine:1", decode=True, rm=True, forcerm=True):
         assert "error" not in line
 
     mine = next(image for image in Stock.look(api).images if f"{repo}/mine:1" in image.tags)
