@@ -81,6 +81,7 @@ _PHRASES: dict[str, Callable[[Data], str]] = {
     "image.pull_failed": lambda data: f"could not pull {data.get('image', '')}: {data.get('reason', '')}",
     "image.building": _building,
     "image.built": lambda data: _timed(f"built {data.get('image', '')} from packages", data),
+    "image.removed": lambda _: "removed",
     "port.moved": _moved,
     "service.recreated": lambda data: f"re-created: {_differences(data)}",
     "service.started": lambda _: "started",
