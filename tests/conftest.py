@@ -1,13 +1,17 @@
-"""What every kind of test shares: a state folder of its own, so that no test sees or touches the user's."""
+"""What the kinds of tests share: the engine, and a state folder of its own, so that no test touches the user's."""
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
+
+    import docker
 
 
 @pytest.fixture
@@ -16,3 +20,15 @@ def state_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     home = tmp_path / "state-home"
     monkeypatch.setenv("XDG_STATE_HOME", str(home))
     return home
+
+
+@pytest.fixture(scope="session")
+def engine() -> Iterator[docker.DockerClient]:
+    """The engine itself, to see what is true."""
+    import docker
+
+    if os.environ.get("ENVCTL_NO_ENGINE") == "1":
+        pytest.skip("ENVCTL_NO_ENGINE=1: no engine here")
+    client = docker.from_env()
+    yield client
+    client.close()

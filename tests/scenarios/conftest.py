@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 import socket
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-import docker
 import pytest
 
 from tests.scenarios.scene import Scene
@@ -17,15 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
-
-@pytest.fixture(scope="session")
-def engine() -> Iterator[docker.DockerClient]:
-    """The engine itself, to see what is true."""
-    if os.environ.get("ENVCTL_NO_ENGINE") == "1":
-        pytest.skip("ENVCTL_NO_ENGINE=1: no engine here")
-    client = docker.from_env()
-    yield client
-    client.close()
+    import docker
 
 
 @pytest.fixture(scope="session")

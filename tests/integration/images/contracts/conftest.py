@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 from typing import TYPE_CHECKING, Any
 
-import docker
 import pytest
 
 from envctl.config import bundle_root
@@ -16,6 +14,8 @@ from envctl.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    import docker
 
 PATIENCE = 90.0
 """Seconds; machines that run tests are busy."""
@@ -50,16 +50,6 @@ class Box:
         """The exit code, as soon as it ends by itself, and all that it said."""
         code = self.container.wait(timeout=PATIENCE)["StatusCode"]
         return code, self.container.logs().decode()
-
-
-@pytest.fixture(scope="session")
-def engine() -> Iterator[docker.DockerClient]:
-    """The engine itself."""
-    if os.environ.get("ENVCTL_NO_ENGINE") == "1":
-        pytest.skip("ENVCTL_NO_ENGINE=1: no engine here")
-    client = docker.from_env()
-    yield client
-    client.close()
 
 
 @pytest.fixture(scope="session")
