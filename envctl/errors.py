@@ -20,6 +20,10 @@
     ├── Interrupted            130  the user, a signal or another process's `down` ended the work
     ├── ServiceFailed            1  a service died, was OOM-killed or crash-loops
     ├── NotReadyInTime           1  the deadline passed with conditions unmet
+    ├── SeedFailed               1  a dataset could not be loaded
+    │   ├── SeedConflict         1  something that belongs to no dataset stands in its way
+    │   └── NoSpace              1  the disk is too small for it
+    ├── DatasetDiffers           1  what is in the services is not what was loaded
     └── LeakFound                3  something is still there that should be gone
 
 Each carries what was `wanted`, what was `found`, and the `advice` on what to do next, so that the CLI, a log
@@ -208,6 +212,22 @@ class NotReadyInTime(EnvctlError):
             {"service": u.service, "state": u.state, "last_error": u.last_error, "log": list(u.log)} for u in self.unmet
         ]
         return {**super().data(), "unmet": unmet}
+
+
+class SeedFailed(EnvctlError):
+    """A dataset could not be loaded; the next `seed` goes on where this one ended, or begins anew where it must."""
+
+
+class SeedConflict(SeedFailed):
+    """Something stands in the way that belongs to no dataset; nothing was loaded and nothing removed."""
+
+
+class NoSpace(SeedFailed):
+    """The disk is too small for the dataset; nothing was loaded."""
+
+
+class DatasetDiffers(EnvctlError):
+    """`seed --verify` found something in a service that is not what was loaded."""
 
 
 class LeakFound(EnvctlError):

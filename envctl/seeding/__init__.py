@@ -1,0 +1,1 @@
+"""Seeding: what a dataset says, and its values as functions of (seed, relation, column, row)."""

@@ -1,0 +1,82 @@
+"""What is known of generated objects without asking the store: size, ETag and rows, by the row that each stands for.
+
+An object's facts come from its bytes. Whoever makes the bytes first (the upload, mostly) tells them here, so that the
+tables that name them do not make them again.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+
+from envctl.seeding.column import Column, Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    Integers = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """Of one object: its bytes, its ETag without quotes (MD5 of a single PUT), its intact rows."""
+
+    size: int
+    etag: str
+    rows: int
+
+
+class Facts:
+    """The facts of all generated objects of one dataset. Thread-safe.
+
+    `compute(relation, row)` makes an object's bytes and throws them away; each is computed at most once, and not while
+    somebody said that he is about to tell it (`expect`).
+    """
+
+    def __init__(self, compute: Callable[[str, int], Fact]) -> None:
+        self._compute = compute
+        self._known: dict[tuple[str, int], Fact] = {}
+        self._expected: set[str] = set()
+        self._changed = threading.Condition()
+
+    def expect(self, relation: str) -> None:
+        """Somebody makes the objects of this relation now and will `learn` each; whoever asks waits for that."""
+        with self._changed:
+            self._expected.add(relation)
+
+    def give_up(self, relation: str) -> None:
+        """Nobody makes them any more: what is not known is computed by whoever asks."""
+        with self._changed:
+            self._expected.discard(relation)
+            self._changed.notify_all()
+
+    def learn(self, relation: str, row: int, fact: Fact) -> None:
+        """Tell what an object turned out to be."""
+        with self._changed:
+            self._known[relation, row] = fact
+            self._changed.notify_all()
+
+    def of(self, relation: str, row: int) -> Fact:
+        """One object's facts, waited for or computed."""
+        with self._changed:
+            self._changed.wait_for(lambda: (relation, row) in self._known or relation not in self._expected)
+            known = self._known.get((relation, row))
+        if known is None:
+            known = self._compute(relation, row)
+            self.learn(relation, row, known)
+        return known
+
+    def columns(self, relation: str, rows: Integers) -> dict[str, Column]:
+        """`size`, `etag` and `rows` of the objects of these rows (what `fact()` gives)."""
+        found = [self.of(relation, int(row)) for row in rows]
+        return {
+            "size": Column(Kind.INT, np.array([fact.size for fact in found], np.int64)),
+            "etag": Column(Kind.TEXT, pa.array([fact.etag for fact in found], pa.string())),
+            "rows": Column(Kind.INT, np.array([fact.rows for fact in found], np.int64)),
+        }

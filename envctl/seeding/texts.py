@@ -1,0 +1,178 @@
+"""Columns as text and as JSON: UTF-8 without a Python object per row."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from envctl.seeding.column import TEXTUAL, Column, Kind, chosen, contiguous, fixed, joined
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    Bytes = NDArray[np.uint8]
+    Integers = NDArray[np.int64]
+
+_DIGITS = np.frombuffer("".join(f"{n:02}" for n in range(100)).encode(), np.uint8).reshape(100, 2)
+_HEX = np.frombuffer(bytes(range(256)).hex().encode(), np.uint8).reshape(256, 2)
+_ESCAPES = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t", "\b": "\\b", "\f": "\\f"}
+_QUOTED_KINDS = frozenset({Kind.TEXT, Kind.TIME, Kind.DATE})
+_DAY_US = 86_400_000_000
+
+
+def text(column: Column, null: str = "") -> pa.StringArray:
+    """Each value as people write it; times as `2026-01-31T12:00:00.000000Z`, decimals with their digits."""
+    plain = _plain(column)
+    return plain if column.valid is None else chosen(column.valid, plain, null)
+
+
+def json_value(column: Column) -> pa.StringArray:
+    """Each value as a JSON document."""
+    plain = _plain(column)
+    if column.kind in _QUOTED_KINDS:
+        inner = escaped(plain) if column.kind is Kind.TEXT else plain
+        plain = pc.binary_join_element_wise('"', inner, '"', "")
+    return plain if column.valid is None else chosen(column.valid, plain, "null")
+
+
+def json_object(fields: Mapping[str, Column]) -> pa.StringArray:
+    """One JSON object per row, its keys in the order given, without blanks."""
+    pieces: list[Any] = []
+    pending = "{"
+    for name, column in fields.items():
+        quote = column.kind in _QUOTED_KINDS and column.valid is None
+        pending += f"{'' if pending.endswith('{') else ','}{_quoted(name)}:{chr(34) if quote else ''}"
+        value = (
+            (escaped(_plain(column)) if column.kind is Kind.TEXT else _plain(column)) if quote else json_value(column)
+        )
+        pieces += [pending, value]
+        pending = '"' if quote else ""
+    return pc.binary_join_element_wise(*pieces, pending + "}", "")
+
+
+def escaped(strings: pa.StringArray) -> pa.StringArray:
+    """What stands between the quotes of a JSON string. Costs 1 ns a byte where there is nothing to escape."""
+    raw = np.frombuffer(contiguous(strings), np.uint8)
+    if not ((raw < 0x20) | (raw == 0x22) | (raw == 0x5C)).any():  # noqa: PLR2004 - control characters, quote, backslash
+        return strings
+    for plain, safe in _ESCAPES.items():
+        strings = pc.replace_substring(strings, plain, safe)
+    for code in range(0x20):
+        if chr(code) not in _ESCAPES:
+            strings = pc.replace_substring(strings, chr(code), f"\\u{code:04x}")
+    return strings
+
+
+def padded(numbers: Integers, width: int) -> pa.StringArray:
+    """Numbers with zeros in front, `width` digits (more where a number has more)."""
+    return pc.utf8_lpad(pa.array(numbers).cast(pa.string()), width, "0")
+
+
+def hexadecimal(random: NDArray[np.uint64], digits: int) -> pa.StringArray:
+    """The first `digits` (up to 16) hexadecimal digits of each word."""
+    raw = random.astype(">u8").view(np.uint8).reshape(-1, 8)
+    return _strings(_HEX[raw].reshape(-1, 16)[:, :digits])
+
+
+def uuids(high: NDArray[np.uint64], low: NDArray[np.uint64]) -> pa.StringArray:
+    """Random UUIDs (version 4) of two words each."""
+    raw = np.stack([high, low], axis=1).astype(">u8").view(np.uint8).reshape(-1, 16)
+    raw[:, 6] = raw[:, 6] & 0x0F | 0x40
+    raw[:, 8] = raw[:, 8] & 0x3F | 0x80
+    digits = _HEX[raw].reshape(-1, 32)
+    out = np.full((len(raw), 36), ord("-"), np.uint8)
+    for start, end, at in ((0, 8, 0), (8, 12, 9), (12, 16, 14), (16, 20, 19), (20, 32, 24)):
+        out[:, at : at + end - start] = digits[:, start:end]
+    return _strings(out)
+
+
+def dates(days: Integers) -> pa.StringArray:
+    """`2026-01-31`, of the years 0 to 9999."""
+    return _strings(_date_digits(days))
+
+
+def times(microseconds: Integers) -> pa.StringArray:
+    """`2026-01-31T12:00:00.000000Z`, of the years 0 to 9999. Arrow's own cast takes ten times as long."""
+    days, rest = np.divmod(microseconds, _DAY_US)
+    out = np.empty((len(days), 27), np.uint8)
+    out[:, :10] = _date_digits(days)
+    out[:, 10], out[:, 13], out[:, 16], out[:, 19], out[:, 26] = b"T::.Z"
+    seconds, micros = np.divmod(rest, 1_000_000)
+    for at, value in ((11, seconds // 3600), (14, seconds // 60 % 60), (17, seconds % 60)):
+        out[:, at : at + 2] = _DIGITS[value]
+    for at, value in ((20, micros // 10_000), (22, micros // 100 % 100), (24, micros % 100)):
+        out[:, at : at + 2] = _DIGITS[value]
+    return _strings(out)
+
+
+def decimals(units: Integers, scale: int) -> pa.StringArray:
+    """`-12.34` for -1234 at scale 2."""
+    if scale == 0:
+        return pa.array(units).cast(pa.string())
+    digits = padded(np.abs(units), scale + 1)
+    whole = pc.utf8_slice_codeunits(digits, 0, -scale)
+    sign = chosen(units < 0, pa.repeat("-", len(units)), "")
+    return pc.binary_join_element_wise(sign, whole, ".", pc.utf8_slice_codeunits(digits, -scale), "")
+
+
+def _plain(column: Column) -> pa.StringArray:
+    """The values as text, whatever is null."""
+    if column.kind in TEXTUAL:
+        return column.strings
+    if column.kind is Kind.BOOL:
+        return chosen(column.values, pa.repeat("true", len(column)), "false")
+    if column.kind is Kind.TIME:
+        return times(column.numbers)
+    if column.kind is Kind.DATE:
+        return dates(column.numbers)
+    if column.kind is Kind.DECIMAL:
+        return decimals(column.numbers, column.scale)
+    return pa.array(column.numbers).cast(pa.string())
+
+
+def _date_digits(days: Integers) -> Bytes:
+    """Year, month and day of days since 1970 (Hinnant's algorithm, proleptic Gregorian)."""
+    shifted = days + 719_468
+    era, of_era = np.divmod(shifted, 146_097)
+    year_of_era = (of_era - of_era // 1460 + of_era // 36_524 - of_era // 146_096) // 365
+    of_year = of_era - (365 * year_of_era + year_of_era // 4 - year_of_era // 100)
+    month_from_march = (5 * of_year + 2) // 153
+    day = of_year - (153 * month_from_march + 2) // 5 + 1
+    month = month_from_march + np.where(month_from_march < 10, 3, -9)  # noqa: PLR2004 - March is month 0
+    year = year_of_era + era * 400 + (month <= 2)  # noqa: PLR2004 - January and February belong to the next year
+    out = np.full((len(days), 10), ord("-"), np.uint8)
+    out[:, 0:2], out[:, 2:4] = _DIGITS[year // 100 % 100], _DIGITS[year % 100]
+    out[:, 5:7], out[:, 8:10] = _DIGITS[month], _DIGITS[day]
+    return out
+
+
+def _strings(rows: Bytes) -> pa.StringArray:
+    """Rows of ASCII characters as strings."""
+    binary = fixed(rows)
+    return pa.Array.from_buffers(pa.string(), len(binary), binary.buffers())
+
+
+def _quoted(name: str) -> str:
+    import json
+
+    return json.dumps(name, ensure_ascii=False)
+
+
+__all__ = [
+    "dates",
+    "decimals",
+    "escaped",
+    "hexadecimal",
+    "joined",
+    "json_object",
+    "json_value",
+    "padded",
+    "text",
+    "times",
+    "uuids",
+]

@@ -1,0 +1,291 @@
+"""A dataset's relations as values: any range of rows of any relation alone, the same on every machine.
+
+Rows of a relation `per` another one are numbered parent's row x `most` + line, so that no row depends on how many came
+before it: numbers are unique, in order, and have gaps. Chunks are ranges of the topmost parent's rows.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from envctl.seeding import philox
+from envctl.seeding.column import Column, Kind
+from envctl.seeding.expressions import ExpressionError, Place, compiled
+from envctl.seeding.operators import KindError, number
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from numpy.typing import NDArray
+
+    from envctl.seeding.expressions import Evaluator
+    from envctl.seeding.spec import Dataset, Relation
+
+    Integers = NDArray[np.int64]
+
+CHUNK_SLOTS = 32_768
+"""Row numbers of a chunk: large enough that Python's share of the work is small, small enough for a core's cache."""
+
+OPEN_SHIFT = 32
+"""Rows of an open relation are numbered parent's row x 2**32 + n."""
+
+LARGEST_LOOKUP = 4_000_000
+"""Rows that a relation may have whose columns are looked up by row (32 MB a column)."""
+
+
+class WorldError(ValueError):
+    """A value cannot be made: where (relation, column) and why."""
+
+    def __init__(self, relation: str, column: str, why: str) -> None:
+        self.relation, self.column, self.why = relation, column, why
+        super().__init__(f"{relation}.{column}: {why}")
+
+
+class World:
+    """All relations of one dataset at one scale. Thread-safe; what is cached is bounded by `LARGEST_LOOKUP`."""
+
+    def __init__(self, dataset: Dataset) -> None:
+        import pyarrow as pa
+
+        self.dataset = dataset
+        self.relations = dataset.relations
+        self.words = {name: pa.array(words, pa.string()) for name, words in dataset.words.items()}
+        self.facts: Callable[[str, Integers], Mapping[str, Column]] | None = None
+        """Says size, etag and rows of the objects that rows of a relation stand for (set by who makes the objects)."""
+        self._evaluators: dict[tuple[str, str], Evaluator] = {}
+        self._lookups: dict[tuple[str, ...], Column] = {}
+        self._lock = threading.RLock()
+
+    def rows(self, relation: str) -> int:
+        """How many rows the relation has; counting those `per` another takes one pass over their counts.
+
+        Raises:
+            WorldError: the relation is open.
+
+        """
+        spec = self.relation(relation)
+        if spec.open:
+            raise WorldError(relation, "", "is open: it has no number of rows")
+        if not spec.per:
+            return spec.rows
+        return int(self._looked_up(("rows", relation), lambda: self._counted(relation)).numbers[0])
+
+    def chunks(self, relation: str) -> int:
+        """How many chunks there are; none is empty unless counts make it so."""
+        return -(-self.relations[self._root(relation)].rows // self._root_rows(relation))
+
+    def chunk(self, relation: str, index: int) -> Chunk:
+        """One chunk, by its number from 0."""
+        size, total = self._root_rows(relation), self.relations[self._root(relation)].rows
+        return self.range(relation, index * size, min(total, (index + 1) * size))
+
+    def iterate(self, relation: str) -> Iterator[Chunk]:
+        """All chunks in order."""
+        return (self.chunk(relation, index) for index in range(self.chunks(relation)))
+
+    def range(self, relation: str, start: int, stop: int) -> Chunk:
+        """The rows that belong to the topmost parent's rows from `start` up to `stop`."""
+        spec = self.relation(relation)
+        if not spec.per:
+            return Chunk(self, spec, start, stop)
+        return self.children(spec, self.range(spec.per, start, stop))
+
+    def children(self, spec: Relation, parent: Chunk) -> Chunk:
+        """The rows per row of a chunk of the parent's."""
+        if spec.open:
+            raise WorldError(spec.name, "", "is open: its rows are taken one parent's row at a time")
+        counts = number(parent.evaluate(self.evaluator(spec.name, "count", spec.count)))
+        if len(counts) and (counts.max() > spec.most or counts.min() < 0):
+            raise WorldError(spec.name, "count", f"is {counts.max()} or {counts.min()}; must be from 0 to {spec.most}")
+        index = np.repeat(np.arange(len(counts), dtype=np.int64), counts)
+        line = np.arange(len(index), dtype=np.int64) - np.repeat(np.cumsum(counts) - counts, counts)
+        slots = (parent.rows - parent.start)[index] * spec.most + line
+        return Chunk(self, spec, parent.start * spec.most, parent.stop * spec.most, slots, parent, index, line)
+
+    def opened(self, relation: str, parent_row: int, start: int, stop: int) -> Chunk:
+        """Rows `start` up to `stop` of an open relation, of one row of its parent."""
+        spec = self.relation(relation)
+        parent, base = self.range(spec.per, parent_row, parent_row + 1), parent_row << OPEN_SHIFT
+        lines = np.arange(start, stop, dtype=np.int64)
+        return Chunk(self, spec, base + start, base + stop, None, parent, np.zeros(len(lines), np.int64), lines)
+
+    def relation(self, name: str) -> Relation:
+        """One relation's spec.
+
+        Raises:
+            ExpressionError: there is none of that name.
+
+        """
+        if name not in self.relations:
+            raise ExpressionError(
+                f"no relation is named {name!r}; known: {', '.join(sorted(self.relations)) or 'none'}"
+            )
+        return self.relations[name]
+
+    def evaluator(self, relation: str, column: str, source: str) -> Evaluator:
+        """The compiled expression of a place; compiled once. `column` is the place's name, for its random streams."""
+        found = self._evaluators.get((relation, column))
+        if found is None:
+            found = self._evaluators[relation, column] = compiled(source, Place(relation, column))
+        return found
+
+    def lookup(self, relation: str, column: str) -> Column:
+        """A whole column of a relation with rows of its own, kept; for looking up by row.
+
+        Raises:
+            ExpressionError: the relation is `per` another, open, or larger than `LARGEST_LOOKUP`.
+
+        """
+        spec = self.relation(relation)
+        if spec.per or spec.rows > LARGEST_LOOKUP:
+            raise ExpressionError(
+                f"{relation!r} cannot be looked up by row: it must have `rows`, at most {LARGEST_LOOKUP:,} of them"
+            )
+        return self._looked_up((relation, column), lambda: gathered([c.column(column) for c in self.iterate(relation)]))
+
+    def tally(self, limit: int, index: tuple[str, str], amount: tuple[str, str]) -> Column:
+        """For each number below `limit`, the sum of `amount` (or the count) over the rows whose `index` it is; kept."""
+        if limit > LARGEST_LOOKUP:
+            raise ExpressionError(f"tally() goes up to {LARGEST_LOOKUP:,} rows; found {limit:,}")
+
+        def count() -> Column:
+            sums = np.zeros(limit, np.int64)
+            for chunk in self.iterate(index[0]):
+                amounts = number(chunk.column(amount[1])) if amount[1] else 1
+                np.add.at(sums, number(chunk.column(index[1])), amounts)
+            return Column(Kind.INT, sums)
+
+        return self._looked_up(("tally", *index, *amount, str(limit)), count)
+
+    def stream(self, *address: object) -> philox.Words:
+        """The key of a random stream of this dataset's."""
+        return philox.key(self.dataset.seed, *address)
+
+    def _looked_up(self, key: tuple[str, ...], make: Callable[[], Column]) -> Column:
+        with self._lock:
+            if key not in self._lookups:
+                self._lookups[key] = make()
+            return self._lookups[key]
+
+    def _counted(self, relation: str) -> Column:
+        return Column(Kind.INT, np.array([sum(len(chunk) for chunk in self.iterate(relation))], np.int64))
+
+    def _root(self, relation: str) -> str:
+        spec = self.relation(relation)
+        return self._root(spec.per) if spec.per else relation
+
+    def _root_rows(self, relation: str) -> int:
+        slots, spec = 1, self.relation(relation)
+        while spec.per:
+            slots, spec = slots * max(1, spec.most), self.relation(spec.per)
+        return max(1, CHUNK_SLOTS // slots)
+
+
+class Chunk:
+    """Some rows of one relation; columns are made when asked for, once."""
+
+    def __init__(
+        self,
+        world: World,
+        relation: Relation,
+        start: int,
+        stop: int,
+        slots: Integers | None = None,
+        parent: Chunk | None = None,
+        parent_index: Integers | None = None,
+        lines: Integers | None = None,
+    ) -> None:
+        self.world, self.relation, self.start, self.stop = world, relation, start, stop
+        self.parent, self.lines = parent, lines
+        self.parent_index: Integers = np.zeros(0, np.int64) if parent_index is None else parent_index
+        """For each row, its parent's place in the parent's chunk; empty where there is no parent."""
+        self._slots = slots
+        self.rows: Integers = np.arange(start, stop, dtype=np.int64) if slots is None else slots + start
+        """The rows' numbers."""
+        self._made: dict[str, Column | None] = {}
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def column(self, name: str) -> Column:
+        """One column, or `row` or `line`.
+
+        Raises:
+            WorldError: it cannot be made.
+
+        """
+        if name not in self._made:
+            self._made[name] = None  # being made: whoever asks for it now asks in a circle
+            try:
+                self._made[name] = self._make(name)
+            except BaseException:
+                del self._made[name]
+                raise
+        found = self._made[name]
+        if found is None:
+            raise WorldError(self.relation.name, name, "is defined by itself")
+        return found
+
+    def of_parent(self, name: str) -> Column:
+        """The parent's column, for each row of this chunk."""
+        if self.parent is None:
+            raise ExpressionError(f"relation {self.relation.name!r} has no parent")
+        return self.parent.column(name).take(self.parent_index)
+
+    def evaluate(self, evaluator: Evaluator) -> Column:
+        """Run a compiled expression on these rows."""
+        return evaluator(self)
+
+    def expression(self, place: str, source: str) -> Column:
+        """An expression over this relation that is no column of it: a topic's key, for example. `place` names it."""
+        try:
+            return self.evaluate(self.world.evaluator(self.relation.name, place, source))
+        except (ExpressionError, KindError) as error:
+            raise WorldError(self.relation.name, place, str(error)) from error
+
+    def words(self, address: tuple[object, ...]) -> philox.Words:
+        """Random words for these rows, from the stream of this address."""
+        drawn = philox.words(self.world.stream(*address), self.start, self.stop)
+        return drawn if self._slots is None else drawn[self._slots]
+
+    def dealt(self, address: tuple[object, ...], weights: list[int]) -> Integers:
+        """Cards for these rows (`philox.dealt`)."""
+        drawn = philox.dealt(self.world.stream(*address), self.start, self.stop, weights)
+        return drawn if self._slots is None else drawn[self._slots]
+
+    def children(self, relation: str) -> Chunk:
+        """The rows per row of this chunk, of a relation whose parent this is."""
+        spec = self.world.relation(relation)
+        if spec.per != self.relation.name:
+            raise ExpressionError(f"{relation!r} is not `per: {self.relation.name}`")
+        key = f"children of {relation}"
+        if key not in self.__dict__:
+            self.__dict__[key] = self.world.children(spec, self)
+        found: Chunk = self.__dict__[key]
+        return found
+
+    def _make(self, name: str) -> Column:
+        if name == "row":
+            return Column(Kind.INT, self.rows)
+        if name == "line" and self.lines is not None:
+            return Column(Kind.INT, self.lines)
+        if name not in self.relation.columns:
+            known = ", ".join(["row", *self.relation.columns])
+            raise ExpressionError(f"relation {self.relation.name!r} has no column {name!r}; known: {known}")
+        return self.expression(name, self.relation.columns[name])
+
+
+def gathered(parts: list[Column]) -> Column:
+    """Columns of one kind, one after the other."""
+    import pyarrow as pa
+
+    first = parts[0]
+    valid = None
+    if any(part.valid is not None for part in parts):
+        valid = np.concatenate([np.ones(len(p), np.bool_) if p.valid is None else p.valid for p in parts])
+    if isinstance(first.values, pa.Array):
+        return Column(first.kind, pa.concat_arrays([part.values for part in parts]), valid, first.scale)
+    return Column(first.kind, np.concatenate([part.values for part in parts]), valid, first.scale)
