@@ -25,16 +25,20 @@ if TYPE_CHECKING:
     from envctl.model import Endpoint, Identity
 
 REGION = "us-east-1"
+UNSIGNED = "UNSIGNED-PAYLOAD"
+"""In the place of a body's SHA-256: the body is sent without hashing it for the signature."""
+
 NO_HTTP = "what answers is not HTTP"
 _NO_QUERY: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
 class Answer:
-    """Status and body of a response."""
+    """Status and body of a response, and the ETag without its quotes, where it has one."""
 
     status: int
     body: bytes
+    etag: str = ""
 
     @property
     def code(self) -> str:
@@ -60,8 +64,9 @@ class Requests:
             NotReady: no answer, or one that is not HTTP.
 
         """
-        sorted_query = "&".join(f"{quote(k, safe='')}={quote(v, safe='')}" for k, v in sorted(query.items()))
-        headers = _signed(self.at, self.identity, (method, path, sorted_query), body) if self.identity else {}
+        sorted_query = canonical(query)
+        digest = hashlib.sha256(body).hexdigest()
+        headers = signed(self.at, self.identity, (method, path, sorted_query), digest) if self.identity else {}
         headers |= {"host": self.at.address, "content-length": str(len(body)), "connection": "close"}
         lines = [
             f"{method} {path}{'?' if query else ''}{sorted_query} HTTP/1.1",
@@ -98,10 +103,17 @@ def _parsed(raw: bytes) -> Answer:
         raise NotReady(NO_HTTP) from error
 
 
-def _signed(at: Endpoint, identity: Identity, request: tuple[str, str, str], body: bytes) -> dict[str, str]:
-    """The headers that sign `request` (method, path, query) for now."""
+def canonical(query: Mapping[str, str]) -> str:
+    """A query as it is signed and sent."""
+    return "&".join(f"{quote(k, safe='')}={quote(v, safe='')}" for k, v in sorted(query.items()))
+
+
+def signed(at: Endpoint, identity: Identity, request: tuple[str, str, str], digest: str) -> dict[str, str]:
+    """The headers that sign `request` (method, quoted path, canonical query) for now.
+
+    `digest` is the body's SHA-256 in hexadecimal digits, or `UNSIGNED`.
+    """
     now = dt.datetime.now(dt.UTC).strftime("%Y%m%dT%H%M%SZ")
-    digest = hashlib.sha256(body).hexdigest()
     headers = {"host": at.address, "x-amz-content-sha256": digest, "x-amz-date": now}
     names = ";".join(headers)
     lines = "".join(f"{name}:{value}\n" for name, value in headers.items())
