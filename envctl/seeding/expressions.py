@@ -92,7 +92,7 @@ class _Compiler:
         if isinstance(node.op, ast.Not):
             return lambda chunk: operators.negated(operand(chunk))
         if isinstance(node.op, ast.USub):
-            return lambda chunk: operators.arithmetic("-", constant(0, len(chunk)), operand(chunk))
+            return lambda chunk: operators.arithmetic("*", operand(chunk), constant(-1, len(chunk)))
         raise ExpressionError(f"{ast.unparse(node)!r} is not in the language of datasets")
 
     def _binop(self, node: ast.BinOp) -> Evaluator:

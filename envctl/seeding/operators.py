@@ -68,12 +68,13 @@ def arithmetic(sign: str, left: Column, right: Column) -> Column:
 
 def comparison(name: str, left: Column, right: Column) -> Column:
     """A truth per row; False where one side is null."""
-    if (left.kind in TEXTUAL) != (right.kind in TEXTUAL):
-        raise KindError(f"{left.kind} cannot be compared with {right.kind}")
-    if left.kind in TEXTUAL:
+    if left.kind in TEXTUAL and right.kind in TEXTUAL:
         found = getattr(pc, name)(left.strings, right.strings).to_numpy(zero_copy_only=False)
+    elif left.kind is right.kind or {left.kind, right.kind} == {Kind.INT, Kind.DECIMAL}:
+        digits = max(left.scale, right.scale)
+        found = getattr(np, name)(*(side.numbers * 10 ** (digits - side.scale) for side in (left, right)))
     else:
-        found = getattr(np, name)(left.numbers, right.numbers)
+        raise KindError(f"{left.kind} cannot be compared with {right.kind}")
     valid = both(left, right)
     return Column(Kind.BOOL, found if valid is None else found & valid)
 
@@ -137,6 +138,13 @@ def truth(column: Column) -> Flags:
         raise KindError(f"{column.kind} stands where true or false must")
     found: Flags = column.values if column.valid is None else column.values & column.valid
     return found
+
+
+def summable(column: Column, function: str) -> NDArray[np.int64]:
+    """The whole numbers or units of decimals of a column, 0 where it is null."""
+    if column.kind not in {Kind.INT, Kind.DECIMAL}:
+        raise KindError(f"{function}(): {column.kind} cannot be added up")
+    return column.numbers if column.valid is None else np.where(column.valid, column.numbers, 0)
 
 
 def number(column: Column) -> NDArray[np.int64]:

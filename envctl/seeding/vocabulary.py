@@ -11,13 +11,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from envctl.seeding import philox, texts
-from envctl.seeding.column import Column, Kind
+from envctl.seeding.column import Column, Kind, constant
 from envctl.seeding.expressions import ExpressionError
-from envctl.seeding.operators import number
+from envctl.seeding.operators import number, summable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from envctl.seeding.column import Flags, Integers
     from envctl.seeding.expressions import Arguments, Evaluator
     from envctl.seeding.world import Chunk
 
@@ -70,11 +71,20 @@ def _word(call: Arguments) -> Evaluator:
     name, skew, address = call.literal("list", str), _skew(call), call.draw()
 
     def make(chunk: Chunk) -> Column:
-        words = chunk.world.words.get(name)
-        if words is None:
-            known = ", ".join(sorted(chunk.world.words)) or "none"
-            raise ExpressionError(f"no word list is named {name!r}; known: {known}")
+        words = _word_list(chunk, name)
         return _taken(words, philox.below(chunk.words(address), len(words), skew))
+
+    return make
+
+
+def _pick(call: Arguments) -> Evaluator:
+    """pick("cities", n) or pick(["a", "b"], n): the value at place n (from 0), counted round at the end."""
+    given, place = call.literal("values", (str, list)), call.value("place")
+    listed = None if isinstance(given, str) else _listed(given, call.name)
+
+    def make(chunk: Chunk) -> Column:
+        values, found = _word_list(chunk, given) if listed is None else listed, place(chunk)
+        return _taken(values, number(found) % len(values), found.valid)
 
     return make
 
@@ -114,13 +124,14 @@ def _total(call: Arguments) -> Evaluator:
 
     def make(chunk: Chunk) -> Column:
         children = chunk.children(relation)
-        index = children.parent_index
+        ends = np.cumsum(np.bincount(children.parent_index, minlength=len(chunk)))
         if not column:
-            return Column(Kind.INT, np.bincount(index, minlength=len(chunk)).astype(np.int64))
+            return Column(Kind.INT, np.diff(ends, prepend=0))
         amounts = children.column(column)
-        sums = np.zeros(len(chunk), np.int64)
-        np.add.at(sums, index, amounts.numbers if amounts.valid is None else amounts.numbers * amounts.valid)
-        return Column(amounts.kind, sums, None, amounts.scale)
+        numbers = summable(amounts, "total")
+        # Children stand in their parents' order, so that a parent's sum is the growth of the running sum over them.
+        running = np.concatenate([[0], np.cumsum(numbers)])
+        return Column(amounts.kind, np.diff(running[ends], prepend=0), None, amounts.scale)
 
     return make
 
@@ -154,6 +165,12 @@ def _tally(call: Arguments) -> Evaluator:
         return table.take(chunk.rows)
 
     return make
+
+
+def _rows(call: Arguments) -> Evaluator:
+    """rows(orders): how many rows that relation has."""
+    relation, _ = call.path("relation")
+    return lambda chunk: constant(chunk.world.rows(relation), len(chunk))
 
 
 def _moment(call: Arguments) -> Evaluator:
@@ -331,11 +348,13 @@ _MAKERS: dict[str, Callable[[Arguments], Evaluator]] = {
     "choose": _choose,
     "deal": _deal,
     "word": _word,
+    "pick": _pick,
     "ref": _ref,
     "at": _at,
     "total": _total,
     "gather": _gather,
     "tally": _tally,
+    "rows": _rows,
     "moment": _moment,
     "time": _time,
     "millis": _millis,
@@ -383,20 +402,32 @@ def _skew(call: Arguments) -> int:
 def _weights(call: Arguments) -> tuple[pa.Array, list[int]]:
     """Values and weights of a literal list or mapping."""
     given = call.literal("values", (dict, list))
-    weighted = given if isinstance(given, dict) else dict.fromkeys(given, 1)
-    weights = list(weighted.values())
-    if not weights or not all(isinstance(w, int) and w >= 0 for w in weights) or not 0 < sum(weights) < _LARGEST:
+    weights = list(given.values()) if isinstance(given, dict) else [1] * len(given)
+    if not all(isinstance(w, int) and w >= 0 for w in weights) or not 0 < sum(weights) < _LARGEST:
         raise ExpressionError(f"{call.name}(): weights must be whole numbers, such as {{'paid': 9, 'failed': 1}}")
-    values = list(weighted)
-    if not (all(isinstance(v, str) for v in values) or all(isinstance(v, int) for v in values)):
-        raise ExpressionError(f"{call.name}(): the values must all be texts or all whole numbers")
-    return pa.array(values), weights
+    return _listed(list(given), call.name), weights
 
 
-def _taken(values: pa.Array, index: np.ndarray[Any, Any]) -> Column:
+def _listed(values: list[Any], function: str) -> pa.Array:
+    """A literal list as values to choose from."""
+    texts_alone = all(isinstance(v, str) for v in values)
+    if not values or not (texts_alone or all(isinstance(v, int) and not isinstance(v, bool) for v in values)):
+        raise ExpressionError(f"{function}(): the values must all be texts or all whole numbers")
+    return pa.array(values, pa.string() if texts_alone else pa.int64())
+
+
+def _word_list(chunk: Chunk, name: str) -> pa.Array:
+    words = chunk.world.words.get(name)
+    if words is None:
+        known = ", ".join(sorted(chunk.world.words)) or "none"
+        raise ExpressionError(f"no word list is named {name!r}; known: {known}")
+    return words
+
+
+def _taken(values: pa.Array, index: Integers, valid: Flags | None = None) -> Column:
     if values.type == pa.string():
-        return Column(Kind.TEXT, values.take(pa.array(index)))
-    return Column(Kind.INT, values.to_numpy()[index])
+        return Column(Kind.TEXT, values.take(pa.array(index)), valid)
+    return Column(Kind.INT, values.to_numpy()[index], valid)
 
 
 def _instant(call: Arguments, name: str) -> int:

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from envctl.seeding import philox
-from envctl.seeding.column import Column, Kind
+from envctl.seeding.column import Column, Kind, constant
 from envctl.seeding.expressions import ExpressionError, Place, compiled
-from envctl.seeding.operators import KindError, number
+from envctl.seeding.operators import KindError, number, summable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -152,11 +152,12 @@ class World:
             raise ExpressionError(f"tally() goes up to {LARGEST_LOOKUP:,} rows; found {limit:,}")
 
         def count() -> Column:
-            sums = np.zeros(limit, np.int64)
+            sums, kind, scale = np.zeros(limit, np.int64), Kind.INT, 0
             for chunk in self.iterate(index[0]):
-                amounts = number(chunk.column(amount[1])) if amount[1] else 1
-                np.add.at(sums, number(chunk.column(index[1])), amounts)
-            return Column(Kind.INT, sums)
+                amounts = chunk.column(amount[1]) if amount[1] else constant(1, len(chunk))
+                np.add.at(sums, number(chunk.column(index[1])), summable(amounts, "tally"))
+                kind, scale = amounts.kind, amounts.scale
+            return Column(kind, sums, None, scale)
 
         return self._looked_up(("tally", *index, *amount, str(limit)), count)
 
