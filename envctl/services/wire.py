@@ -41,6 +41,10 @@ class Wire:
     def __exit__(self, *_: object) -> None:
         self._socket.close()
 
+    def renew(self) -> None:
+        """Start the time limit anew: for conversations of many questions."""
+        self._end = time.monotonic() + self._timeout
+
     def send(self, data: bytes) -> None:
         """Send all of `data`."""
         try:
@@ -52,7 +56,7 @@ class Wire:
     def exactly(self, size: int) -> bytes:
         """The next `size` bytes."""
         while len(self._buffer) < size:
-            self._receive()
+            self._receive(size - len(self._buffer))
         data, self._buffer = self._buffer[:size], self._buffer[size:]
         return data
 
@@ -70,15 +74,15 @@ class Wire:
         data, self._buffer = self._buffer, b""
         return data
 
-    def _receive(self) -> None:
-        if not self._received():
+    def _receive(self, wanted: int = 0) -> None:
+        if not self._received(wanted):
             raise NotReady(CLOSED)
 
-    def _received(self) -> bool:
+    def _received(self, wanted: int = 0) -> bool:
         """Whether more came before the connection was closed."""
         try:
             self._limit()
-            data = self._socket.recv(65536)
+            data = self._socket.recv(max(65536, wanted))
         except OSError as error:
             raise NotReady(network_reason(error, self._timeout)) from error
         self._buffer += data

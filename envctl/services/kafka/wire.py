@@ -24,16 +24,30 @@ TOPIC_EXISTS = 36
 NOT_KAFKA = "the answer is not Kafka's"
 _LARGEST_RESPONSE = 4 << 20
 _ERRORS = {
+    1: "OFFSET_OUT_OF_RANGE",
+    2: "CORRUPT_MESSAGE",
     3: "UNKNOWN_TOPIC_OR_PARTITION",
     5: "LEADER_NOT_AVAILABLE",
     6: "NOT_LEADER_OR_FOLLOWER",
     7: "REQUEST_TIMED_OUT",
+    10: "MESSAGE_TOO_LARGE",
+    17: "INVALID_TOPIC_EXCEPTION",
+    18: "RECORD_LIST_TOO_LARGE",
+    19: "NOT_ENOUGH_REPLICAS",
     29: "TOPIC_AUTHORIZATION_FAILED",
     31: "CLUSTER_AUTHORIZATION_FAILED",
+    32: "INVALID_TIMESTAMP",
     33: "UNSUPPORTED_SASL_MECHANISM",
     36: "TOPIC_ALREADY_EXISTS",
+    37: "INVALID_PARTITIONS",
+    40: "INVALID_CONFIG",
     41: "NOT_CONTROLLER",
+    44: "POLICY_VIOLATION",
+    45: "OUT_OF_ORDER_SEQUENCE_NUMBER",
+    56: "KAFKA_STORAGE_ERROR",
     58: "SASL_AUTHENTICATION_FAILED",
+    73: "TOPIC_DELETION_DISABLED",
+    87: "INVALID_RECORD",
 }
 
 
@@ -137,6 +151,8 @@ class Connection:
     Every method raises `NotReady` when the network or the broker does not do its part.
     """
 
+    largest = _LARGEST_RESPONSE
+
     def __init__(self, host: str, port: int, timeout: float) -> None:
         self.timeout_ms = int(timeout * 1000)
         self._wire = Wire(host, port, timeout)
@@ -150,15 +166,24 @@ class Connection:
 
     def call(self, api: int, version: int, body: bytes, *, flexible: bool = False) -> Reader:
         """Send one request and take its response."""
+        response = self.receive(self.send(api, version, body, flexible=flexible))
+        response.take(1 if flexible else 0)
+        return response
+
+    def send(self, api: int, version: int, body: bytes, *, flexible: bool = False) -> int:
+        """Send one request; the number by which its response is taken. Responses come in the order of requests."""
         self._correlation += 1
         tags = b"\0" if flexible else b""
         header = struct.pack(">hhi", api, version, self._correlation) + string(CLIENT_ID) + tags
         self._wire.send(data(header + body))
+        return self._correlation
+
+    def receive(self, correlation: int) -> Reader:
+        """Take the response to the request of this number."""
         size: int = struct.unpack(">i", self._wire.exactly(4))[0]
-        if not 0 <= size <= _LARGEST_RESPONSE:
+        if not 0 <= size <= self.largest:
             raise NotReady(NOT_KAFKA)
         response = Reader(self._wire.exactly(size))
-        if response.number("i") != self._correlation:
+        if response.number("i") != correlation:
             raise NotReady(NOT_KAFKA)
-        response.take(len(tags))
         return response
