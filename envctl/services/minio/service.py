@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
     from envctl.model import Endpoint, Identity
     from envctl.protocols import HasHandle, HasIdentities, HasOptions, HasShell, HasVariables, Service
+    from envctl.seeding.loading import Job, Seedable
     from envctl.services.minio.requests import Answer
+    from envctl.services.minio.seeding import MinioLoader
 
 BUCKET = "app"
 REGION = "us-east-1"
@@ -131,6 +133,18 @@ class Minio:
         """Clients as app."""
         return MinioHandle(at)
 
+    def loader(self, at: Endpoint, job: Job) -> MinioLoader:
+        """Objects of a dataset, stored as admin."""
+        from envctl.services.minio.seeding import MinioLoader
+
+        return MinioLoader(at, job)
+
+    def clear(self, at: Endpoint, footprint: Mapping[str, Any]) -> str:
+        """Remove a dataset's objects, and the buckets made for it that are empty then."""
+        from envctl.services.minio.seeding import clear
+
+        return clear(at, footprint)
+
     def apply_options(self, model: dict[str, Any], options: Mapping[str, str]) -> None:
         """`MINIO_…` variables by their name in lower case without the prefix: `fs_osync: "on"`."""
         environment = model.setdefault("environment", {})
@@ -154,3 +168,4 @@ if TYPE_CHECKING:
     _variables: HasVariables = Minio()
     _shell: HasShell = Minio()
     _handle: HasHandle = Minio()
+    _seedable: Seedable = Minio()

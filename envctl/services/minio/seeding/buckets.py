@@ -1,0 +1,114 @@
+"""What is asked of buckets: which there are, what is in them, make and remove."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import quote, unquote_plus
+
+from envctl.services.minio.seeding.client import NO_CONTENT, OK, Client, refused
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from typing import Any
+
+    from envctl.model import Endpoint
+
+BATCH = 1000
+"""Keys that one DeleteObjects takes at most (S3)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """An object as the server lists it."""
+
+    key: str
+    size: int
+    etag: str
+
+
+def path(bucket: str, key: str = "") -> str:
+    """The path of a request."""
+    return quote(f"/{bucket}/{key}" if key else f"/{bucket}")
+
+
+def exists(client: Client, bucket: str) -> bool:
+    """Whether the bucket is there."""
+    return _head(client, f"bucket {bucket} looked at", path(bucket))
+
+
+def make(client: Client, bucket: str) -> None:
+    """Make a bucket; one that is there is fine."""
+    wanted = f"bucket {bucket} made"
+    answer = client.request(wanted, ("PUT", path(bucket)))
+    if answer.status != OK and answer.code != "BucketAlreadyOwnedByYou":
+        raise refused(wanted, answer)
+
+
+def holds(client: Client, bucket: str, key: str) -> bool:
+    """Whether the object is there."""
+    return _head(client, f"object {bucket}/{key} looked at", path(bucket, key))
+
+
+def listed(client: Client, bucket: str, prefix: str = "") -> Iterator[Stored]:
+    """All objects whose key begins with `prefix`, in order of their keys; none of a bucket that is not there."""
+    from xml.etree import ElementTree as ET
+
+    wanted = f"the objects of bucket {bucket} listed"
+    query = {"list-type": "2", "encoding-type": "url", "prefix": prefix}
+    more: str | None = ""
+    while more is not None:
+        answer = client.request(wanted, ("GET", path(bucket)), query | ({"continuation-token": more} if more else {}))
+        if answer.code == "NoSuchBucket":
+            return
+        if answer.status != OK:
+            raise refused(wanted, answer)
+        page = ET.fromstring(answer.body)  # noqa: S314 - our own server's
+        for found in page.iterfind("{*}Contents"):
+            key, size, etag = (found.findtext(f"{{*}}{name}", "") for name in ("Key", "Size", "ETag"))
+            yield Stored(unquote_plus(key), int(size), etag.strip('"'))
+        more = page.findtext("{*}NextContinuationToken")
+
+
+def clear(at: Endpoint, footprint: Mapping[str, Any]) -> str:
+    """Remove the keys of a footprint, then those buckets that were made for it and are empty now."""
+    keys: Mapping[str, Sequence[str]] = footprint.get("keys", {})
+    with Client(at) as client:
+        for bucket, names in keys.items():
+            for start in range(0, len(names), BATCH):
+                _delete(client, bucket, names[start : start + BATCH])
+        emptied = sum([_remove(client, bucket) for bucket in footprint.get("buckets", ())])
+    objects = sum(map(len, keys.values()))
+    told = f"{objects:,} object{'s' * (objects != 1)}"
+    return f"{told}, {emptied} bucket{'s' * (emptied != 1)}" if emptied else told
+
+
+def _delete(client: Client, bucket: str, keys: Iterable[str]) -> None:
+    """DeleteObjects; keys and buckets that are gone are fine."""
+    listing = "".join(f"<Object><Key>{html.escape(key, quote=False)}</Key></Object>" for key in keys)
+    body = f"<Delete><Quiet>true</Quiet>{listing}</Delete>".encode()
+    checksum = base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()
+    wanted = f"the dataset's objects in bucket {bucket} removed"
+    answer = client.request(wanted, ("POST", path(bucket)), {"delete": ""}, body, {"content-md5": checksum})
+    # Some keys may be refused in an answer that is else fine.
+    if answer.code != "NoSuchBucket" and (answer.status != OK or b"<Error>" in answer.body):
+        raise refused(wanted, answer)
+
+
+def _remove(client: Client, bucket: str) -> bool:
+    """Remove a bucket, if nobody else has put anything into it; whether it was there and went."""
+    wanted = f"bucket {bucket} removed"
+    answer = client.request(wanted, ("DELETE", path(bucket)))
+    if answer.status not in {OK, NO_CONTENT} and answer.code not in {"NoSuchBucket", "BucketNotEmpty"}:
+        raise refused(wanted, answer)
+    return answer.status in {OK, NO_CONTENT}
+
+
+def _head(client: Client, wanted: str, target: str) -> bool:
+    answer = client.request(wanted, ("HEAD", target))
+    if answer.status not in {OK, 404}:
+        raise refused(wanted, answer)
+    return answer.status == OK

@@ -1,0 +1,95 @@
+"""Storing objects on several connections at once."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from typing import TYPE_CHECKING
+
+from envctl.errors import SeedFailed
+from envctl.seeding.facts import Fact
+from envctl.services.minio.seeding.buckets import path
+from envctl.services.minio.seeding.client import OK, Client, refused
+from envctl.services.minio.seeding.folders import kind_of
+from envctl.services.minio.seeding.noted import Note
+from envctl.waiting import in_parallel
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from envctl.model import Endpoint
+    from envctl.seeding.loading import Job
+    from envctl.services.minio.seeding.noted import Noted
+    from envctl.services.minio.seeding.plan import Item, Stream
+
+
+class _Ended(Exception):
+    """Another connection failed; what this one does is of no use any more."""
+
+
+class Upload:
+    """Stores items, as many at once as the job allows. An object's MD5 is computed while it is sent, and only then."""
+
+    def __init__(self, at: Endpoint, job: Job, noted: Noted) -> None:
+        self._at, self._job, self._noted = at, job, noted
+        self._lock, self._failed = threading.Lock(), threading.Event()
+
+    def run(self, items: Sequence[Item]) -> None:
+        """Store all of them; the first that fails ends all, and what was stored until then stays.
+
+        Raises:
+            SeedFailed: the server refused, or went away, or holds other bytes than were sent.
+            Interrupted: the job was stopped.
+
+        """
+        waiting = iter(items)
+        count = min(self._job.jobs, len(items))
+        done = in_parallel({f"connection {number}": lambda: self._work(waiting) for number in range(count)})
+        errors = [result for result in done.values() if isinstance(result, Exception)]
+        if errors:
+            raise next((error for error in errors if not isinstance(error, _Ended)), errors[0])
+
+    def _work(self, waiting: Iterator[Item]) -> None:
+        try:
+            with Client(self._at) as client:
+                while item := self._next(waiting):
+                    self._store(client, item)
+        except BaseException:
+            self._failed.set()
+            raise
+
+    def _next(self, waiting: Iterator[Item]) -> Item | None:
+        with self._lock:
+            return next(waiting, None)
+
+    def _store(self, client: Client, item: Item) -> None:
+        wanted = f"object {item.name} stored"
+        stream, md5 = item.open(), hashlib.md5(usedforsecurity=False)
+        pieces = self._pieces(item, stream, md5)
+        answer = client.put(wanted, path(item.bucket, item.key), item.size, kind_of(item.key), pieces)
+        if answer.status != OK:
+            raise refused(wanted, answer)
+        etag = md5.hexdigest()
+        if answer.etag != etag:
+            found = f"the server made other bytes of it (ETag {answer.etag}, MD5 of what was sent {etag})"
+            raise SeedFailed(wanted, found, "run `envctl seed` again: it stores the object anew")
+        self._noted.add(item, Note(item.size, etag, stream.rows, item.changed))
+        if item.relation:
+            self._job.facts.learn(item.relation, item.row, Fact(item.size, etag, stream.rows))
+        self._job.progress(1, 0)
+
+    def _pieces(self, item: Item, stream: Stream, md5: hashlib._Hash) -> Iterator[bytes]:
+        """The stream's pieces, hashed, counted, and told of when they were sent."""
+        sent = 0
+        for piece in stream:
+            self._job.go_on()
+            if self._failed.is_set():
+                raise _Ended
+            md5.update(piece)
+            sent += len(piece)
+            if sent > item.size:
+                break
+            yield piece
+            self._job.progress(0, len(piece))
+        if sent != item.size:
+            raise ValueError(f"{item.origin}: {sent} bytes were made of {item.size}")
