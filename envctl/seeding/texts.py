@@ -40,8 +40,8 @@ def json_value(column: Column) -> pa.StringArray:
     return plain if column.valid is None else chosen(column.valid, plain, "null")
 
 
-def json_object(fields: Mapping[str, Column]) -> pa.StringArray:
-    """One JSON object per row, its keys in the order given, without blanks."""
+def json_object(fields: Mapping[str, Column], after: str = "") -> pa.StringArray:
+    """One JSON object per row, its keys in the order given, without blanks; `after` it, a newline for example."""
     pieces: list[Any] = []
     pending = "{"
     for name, column in fields.items():
@@ -52,7 +52,7 @@ def json_object(fields: Mapping[str, Column]) -> pa.StringArray:
         )
         pieces += [pending, value]
         pending = '"' if quote else ""
-    return pc.binary_join_element_wise(*pieces, pending + "}", "")
+    return pc.binary_join_element_wise(*pieces, pending + "}" + after, "")
 
 
 def escaped(strings: pa.StringArray) -> pa.StringArray:
