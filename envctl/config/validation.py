@@ -1,8 +1,9 @@
 """The JSON Schema at work: what a value must be, read from the one schema file.
 
 The `jsonschema` package would cost 100 ms in every process that finds a configuration file (measured: 0.11 s against
-0.01 s for a bare interpreter), two fifths of what `envctl status` may take. The schema uses a dozen keywords, which
-are followed here; tests/unit/test_config_schema.py holds this reading against the `jsonschema` package.
+0.01 s for a bare interpreter), two fifths of what `envctl status` may take. The schemas use some fifteen keywords,
+which are followed here; tests/unit/test_config_schema.py and tests/unit/seeding/spec/test_schema.py hold this reading
+against the `jsonschema` package.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     Schema = dict[str, Any]
 
 _LONGEST_SHOWN = 60
+_ANY_NAME = {"type": "string"}
 _TYPES: dict[str, type | tuple[type, ...]] = {
     "object": dict,
     "array": list,
@@ -30,11 +32,29 @@ _TYPES: dict[str, type | tuple[type, ...]] = {
 }
 
 
-def schema() -> Schema:
-    """The schema of the configuration, as it ships with the package."""
-    path = Path(__file__).parents[1] / "schema" / "envctl.schema.json"
+def schema(name: str = "envctl") -> Schema:
+    """A schema as it ships with the package: of the configuration, or of datasets."""
+    path = Path(__file__).parents[1] / "schema" / f"{name}.schema.json"
     loaded: Schema = json.loads(path.read_text("utf-8"))
     return loaded
+
+
+def linked(rules: Schema) -> Schema:
+    """The schema with what each `$ref` names in its place, so that `violations` can walk it; it may contain itself."""
+    named: Schema = rules.get("$defs", {})
+
+    def link(node: Any) -> Any:  # noqa: ANN401 - any part of a schema
+        if isinstance(node, list):
+            return [link(item) for item in node]
+        if not isinstance(node, dict):
+            return node
+        if "$ref" in node:
+            return named[node["$ref"].removeprefix("#/$defs/")]
+        node.update({key: link(value) for key, value in node.items()})
+        return node
+
+    linked_rules: Schema = link(rules)
+    return linked_rules
 
 
 def violations(value: object, rules: Schema, place: Place = ()) -> Iterator[tuple[Place, str]]:
@@ -55,7 +75,8 @@ def shown(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, dict | list):
-        return "a mapping" if isinstance(value, dict) else "a list"
+        kind = "mapping" if isinstance(value, dict) else "list"
+        return f"a {kind}" if value else f"an empty {kind}"
     text = f"{value:g}" if isinstance(value, float) else repr(value)
     return text if len(text) <= _LONGEST_SHOWN else text[: _LONGEST_SHOWN - 1] + "…"
 
@@ -68,7 +89,12 @@ def nearest(name: str, known: list[str]) -> str:
 
 def _object_violations(value: dict[str, object], rules: Schema, place: Place) -> Iterator[tuple[Place, str]]:
     properties, others = rules.get("properties", {}), rules.get("additionalProperties")
+    for key in rules.get("required", ()):
+        if key not in value:
+            yield place, f"{key!r} is missing: {properties[key]['errorMessage']}"
     for key, item in value.items():
+        if not _allowed(key, rules.get("propertyNames", _ANY_NAME)):
+            yield (*place, key), f"must be {rules['propertyNames']['errorMessage']}; found {shown(key)}"
         if key in properties:
             yield from violations(item, properties[key], (*place, key))
         elif others:
@@ -86,6 +112,8 @@ def _allowed(value: object, rules: Schema) -> bool:
         return False
     if isinstance(value, str):
         return _allowed_text(value, rules)
+    if isinstance(value, dict | list):
+        return len(value) >= rules.get("minItems" if isinstance(value, list) else "minProperties", 0)
     if isinstance(value, int | float) and not isinstance(value, bool):
         return _allowed_number(value, rules)
     return True

@@ -1,25 +1,48 @@
-"""YAML with the line of every key: `envctl.yaml`."""
+"""YAML with the line of every key: `envctl.yaml`, and datasets."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from envctl.errors import Problem
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from envctl.config.validation import Place
 
-# Deeper than any key that exists; an alias that contains itself ends here.
-_DEEPEST = 6
+# More than anybody writes; aliases of aliases, which YAML multiplies, end here.
+_MOST_PLACES = 100_000
 
 
-def parse(text: str, file: Path) -> tuple[dict[str, object], dict[Place, int], list[Problem]]:
+def _is_option(place: Place) -> bool:
+    return len(place) == 4 and place[0] == "services" and place[2] == "options"  # noqa: PLR2004 - services.X.options.Y
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What kind of file is read: how deep its keys go (an alias that contains itself ends there), and which values
+    are `verbatim`, the text as it stands there (`fsync: off`), whatever YAML would make of it.
+    """
+
+    deepest: int = 6
+    verbatim: Callable[[Place], bool] = _is_option
+    example: str = "profiles: [core]"
+    loader: Any = yaml.SafeLoader
+
+
+CONFIGURATION = Form()
+
+
+def parse(
+    text: str, file: Path, form: Form = CONFIGURATION
+) -> tuple[dict[str, object], dict[Place, int], list[Problem]]:
     """The values, the line of each place, and what is wrong with the text itself."""
-    reader = _Reader(text, file)
+    reader = _Reader(text, file, form)
     try:
         values = reader.document()
     except yaml.MarkedYAMLError as error:
@@ -36,18 +59,18 @@ def parse(text: str, file: Path) -> tuple[dict[str, object], dict[Place, int], l
 class _Reader:
     """One walk over the nodes: values as the safe loader makes them, and the line of each."""
 
-    def __init__(self, text: str, file: Path) -> None:
-        self.text, self.file = text, file
+    def __init__(self, text: str, file: Path, form: Form) -> None:
+        self.text, self.file, self.form = text, file, form
         self.lines: dict[Place, int] = {}
         self.problems: list[Problem] = []
 
     def document(self) -> dict[str, object]:
-        self.loader = yaml.SafeLoader(self.text)
+        self.loader = self.form.loader(self.text)
         node = self.loader.get_single_node()
         if node is None:
             return {}
         if not isinstance(node, yaml.MappingNode):
-            self.report("must be a mapping of keys to values, such as `profiles: [core]`", line=1)
+            self.report(f"must be a mapping of keys to values, such as `{self.form.example}`", line=1)
             return {}
         return self._mapping(node, ())
 
@@ -56,13 +79,13 @@ class _Reader:
 
     def _value(self, node: yaml.Node, place: Place) -> object:
         self.lines.setdefault(place, node.start_mark.line + 1)
-        if len(place) > _DEEPEST:
+        if len(place) > self.form.deepest or len(self.lines) > _MOST_PLACES:
             return None
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, place)
         if isinstance(node, yaml.SequenceNode):
             return [self._value(item, (*place, str(number))) for number, item in enumerate(node.value)]
-        if _is_option(place):
+        if self.form.verbatim(place):
             # `fsync: off` is text to the server; YAML would make a boolean of it, and `1_000` a number.
             return node.value
         value: object = self.loader.construct_object(node)
@@ -85,7 +108,3 @@ class _Reader:
             if key in first:
                 self.report(f"written twice, first in line {first[key]}", (*place, key), line)
             first.setdefault(key, line)
-
-
-def _is_option(place: Place) -> bool:
-    return len(place) == 4 and place[0] == "services" and place[2] == "options"  # noqa: PLR2004 - services.X.options.Y
