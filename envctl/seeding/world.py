@@ -107,10 +107,27 @@ class World:
 
     def opened(self, relation: str, parent_row: int, start: int, stop: int) -> Chunk:
         """Rows `start` up to `stop` of an open relation, of one row of its parent."""
-        spec = self.relation(relation)
-        parent, base = self.range(spec.per, parent_row, parent_row + 1), parent_row << OPEN_SHIFT
+        spec, base = self.relation(relation), parent_row << OPEN_SHIFT
+        parent, place = self.containing(spec.per, parent_row)
         lines = np.arange(start, stop, dtype=np.int64)
-        return Chunk(self, spec, base + start, base + stop, None, parent, np.zeros(len(lines), np.int64), lines)
+        return Chunk(self, spec, base + start, base + stop, None, parent, np.full(len(lines), place), lines)
+
+    def containing(self, relation: str, row: int) -> tuple[Chunk, int]:
+        """The least chunk that has this row, and the row's place in it.
+
+        Raises:
+            WorldError: there is no such row.
+
+        """
+        slots, spec = 1, self.relation(relation)
+        while spec.per:
+            slots, spec = slots * max(1, spec.most), self.relation(spec.per)
+        if 0 <= row < spec.rows * slots:
+            chunk = self.range(relation, row // slots, row // slots + 1)
+            place = int(np.searchsorted(chunk.rows, row))
+            if place < len(chunk) and chunk.rows[place] == row:
+                return chunk, place
+        raise WorldError(relation, "row", f"{row} does not exist")
 
     def relation(self, name: str) -> Relation:
         """One relation's spec.
