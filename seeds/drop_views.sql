@@ -1,0 +1,9 @@
+DROP VIEW IF EXISTS readings;
+
+DROP VIEW IF EXISTS readings_v3;
+
+DROP VIEW IF EXISTS readings_v4;
+
+DROP VIEW IF EXISTS readings_v5;
+
+DROP VIEW IF EXISTS readings_v6;
