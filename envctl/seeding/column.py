@@ -92,6 +92,17 @@ def constant(value: int | str | bool | None, length: int) -> Column:
     return Column(Kind.TEXT, pa.repeat(value, length))
 
 
+def gathered(parts: list[Column]) -> Column:
+    """Columns of one kind, one after the other."""
+    first = parts[0]
+    valid = None
+    if any(part.valid is not None for part in parts):
+        valid = np.concatenate([np.ones(len(p), np.bool_) if p.valid is None else p.valid for p in parts])
+    if isinstance(first.values, pa.Array):
+        return Column(first.kind, pa.concat_arrays([part.values for part in parts]), valid, first.scale)
+    return Column(first.kind, np.concatenate([part.values for part in parts]), valid, first.scale)
+
+
 def joined(*pieces: pa.Array | bytes) -> pa.BinaryArray:
     """The pieces of each row, one after the other; bytes stand in every row. The one copy of an encoder.
 

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -127,7 +128,15 @@ class _Compiler:
 
     def _ifexp(self, node: ast.IfExp) -> Evaluator:
         condition, then, otherwise = self.visit(node.test), self.visit(node.body), self.visit(node.orelse)
-        return lambda chunk: operators.either(condition(chunk), then(chunk), otherwise(chunk))
+        if not (_writes(node.body) or _writes(node.orelse)):
+            return lambda chunk: operators.either(condition(chunk), then(chunk), otherwise(chunk))
+
+        def parted(chunk: Chunk) -> Column:
+            where = operators.truth(condition(chunk))
+            parts = (chunk.only(np.flatnonzero(rows)) for rows in (where, ~where))
+            return operators.merged(where, then(next(parts)), otherwise(next(parts)))
+
+        return parted
 
     def _joinedstr(self, node: ast.JoinedStr) -> Evaluator:
         pieces = [self._piece(value) for value in node.values] or [lambda _: ""]
@@ -236,6 +245,15 @@ def literal(node: ast.expr) -> Any:  # noqa: ANN401 - any constant
 
 def _kinds(kind: type | tuple[type, ...]) -> tuple[type, ...]:
     return kind if isinstance(kind, tuple) else (kind,)
+
+
+def _writes(node: ast.expr) -> bool:
+    """Whether it makes texts of several pieces: that is dear, so each side of an `if` makes those of its rows alone."""
+    return any(
+        isinstance(part, ast.JoinedStr)
+        or (isinstance(part, ast.Call) and isinstance(part.func, ast.Name) and part.func.id in {"json", "array"})
+        for part in ast.walk(node)
+    )
 
 
 def _width(spec: ast.expr | None) -> int:

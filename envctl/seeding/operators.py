@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from envctl.seeding.column import TEXTUAL, Column, Kind
+from envctl.seeding.column import TEXTUAL, Column, Kind, gathered
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -112,17 +112,37 @@ def combined(columns: Sequence[Column], *, every: bool) -> Column:
 def either(condition: Column, then: Column, otherwise: Column) -> Column:
     """`then if condition else otherwise`; None takes the other's kind."""
     where = truth(condition)
-    if then.kind is Kind.NULL:
-        then = Column(otherwise.kind, otherwise.values, np.zeros(len(where), np.bool_), otherwise.scale)
-    if otherwise.kind is Kind.NULL:
-        otherwise = Column(then.kind, then.values, np.zeros(len(where), np.bool_), then.scale)
-    if then.kind is not otherwise.kind or then.scale != otherwise.scale:
-        raise KindError(f"one side of `if` is {then.kind}, the other {otherwise.kind}")
+    then, otherwise = alike(then, otherwise)
     if then.kind in TEXTUAL:
         values = pc.if_else(pa.array(where), then.strings, otherwise.strings)
     else:
         values = np.where(where, then.values, otherwise.values)
     return Column(then.kind, values, _where_valid(where, then, otherwise), then.scale)
+
+
+def alike(then: Column, otherwise: Column) -> tuple[Column, Column]:
+    """Both sides of an `if` in one kind, which None takes from the other side."""
+    if then.kind is Kind.NULL:
+        then = none(len(then), otherwise)
+    if otherwise.kind is Kind.NULL:
+        otherwise = none(len(otherwise), then)
+    if then.kind is not otherwise.kind or then.scale != otherwise.scale:
+        raise KindError(f"one side of `if` is {then.kind}, the other {otherwise.kind}")
+    return then, otherwise
+
+
+def none(length: int, like: Column) -> Column:
+    """Nulls of another column's kind."""
+    values = pa.repeat("", length) if like.kind in TEXTUAL else np.zeros(length, like.values.dtype)
+    return Column(like.kind, values, np.zeros(length, np.bool_), like.scale)
+
+
+def merged(where: Flags, then: Column, otherwise: Column) -> Column:
+    """As `either`, of columns that have values only for the rows where the condition is true, and where it is not."""
+    then, otherwise = alike(then, otherwise)
+    order = np.empty(len(where), np.int64)
+    order[where], order[~where] = np.arange(len(then)), np.arange(len(then), len(where))
+    return gathered([then, otherwise]).take(order)
 
 
 def both(left: Column, right: Column) -> Flags | None:

@@ -114,10 +114,14 @@ def decimals(units: Integers, scale: int) -> pa.StringArray:
     """`-12.34` for -1234 at scale 2."""
     if scale == 0:
         return pa.array(units).cast(pa.string())
-    digits = padded(np.abs(units), scale + 1)
-    whole = pc.utf8_slice_codeunits(digits, 0, -scale)
-    sign = chosen(units < 0, pa.repeat("-", len(units)), "")
-    return pc.binary_join_element_wise(sign, whole, ".", pc.utf8_slice_codeunits(digits, -scale), "")
+    whole, rest = np.divmod(np.abs(units), 10**scale)
+    digits = np.empty((len(units), scale), np.uint8)
+    for at in reversed(range(scale)):
+        rest, digits[:, at] = np.divmod(rest, 10)
+    before: list[Any] = [pa.array(whole).cast(pa.string())]
+    if (units < 0).any():
+        before.insert(0, chosen(units < 0, pa.repeat("-", len(units)), ""))
+    return pc.binary_join_element_wise(*before, ".", _strings(digits + ord("0")), "")
 
 
 def _plain(column: Column) -> pa.StringArray:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from envctl.seeding import philox
-from envctl.seeding.column import Column, Kind, constant
+from envctl.seeding.column import Column, Kind, constant, gathered
 from envctl.seeding.expressions import ExpressionError, Place, compiled
 from envctl.seeding.operators import KindError, number, summable
 
@@ -224,6 +224,7 @@ class Chunk:
         self.rows: Integers = np.arange(start, stop, dtype=np.int64) if slots is None else slots + start
         """The rows' numbers."""
         self._made: dict[str, Column | None] = {}
+        self._whole: tuple[Chunk, Integers] | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -252,6 +253,15 @@ class Chunk:
         if self.parent is None:
             raise ExpressionError(f"relation {self.relation.name!r} has no parent")
         return self.parent.column(name).take(self.parent_index)
+
+    def only(self, where: Integers) -> Chunk:
+        """Some of these rows, by their places: the same values, made for them alone where nobody asked for all yet."""
+        slots = where if self._slots is None else self._slots[where]
+        index = None if self.parent is None else self.parent_index[where]
+        lines = None if self.lines is None else self.lines[where]
+        part = Chunk(self.world, self.relation, self.start, self.stop, slots, self.parent, index, lines)
+        part._whole = self, where
+        return part
 
     def evaluate(self, evaluator: Evaluator) -> Column:
         """Run a compiled expression on these rows."""
@@ -286,6 +296,9 @@ class Chunk:
         return found
 
     def _make(self, name: str) -> Column:
+        if self._whole:
+            chunk, where = self._whole
+            return chunk.column(name).take(where)
         if name == "row":
             return Column(Kind.INT, self.rows)
         if name == "line" and self.lines is not None:
@@ -294,16 +307,3 @@ class Chunk:
             known = ", ".join(["row", *self.relation.columns])
             raise ExpressionError(f"relation {self.relation.name!r} has no column {name!r}; known: {known}")
         return self.expression(name, self.relation.columns[name])
-
-
-def gathered(parts: list[Column]) -> Column:
-    """Columns of one kind, one after the other."""
-    import pyarrow as pa
-
-    first = parts[0]
-    valid = None
-    if any(part.valid is not None for part in parts):
-        valid = np.concatenate([np.ones(len(p), np.bool_) if p.valid is None else p.valid for p in parts])
-    if isinstance(first.values, pa.Array):
-        return Column(first.kind, pa.concat_arrays([part.values for part in parts]), valid, first.scale)
-    return Column(first.kind, np.concatenate([part.values for part in parts]), valid, first.scale)
