@@ -1,4 +1,7 @@
-"""Datasets as their YAML files say them."""
+"""Datasets as their YAML files say them.
+
+`load` reads and checks one; docs/datasets.md says how they are written.
+"""
 
 from envctl.seeding.spec.model import (
     Bucket,
@@ -14,6 +17,7 @@ from envctl.seeding.spec.model import (
     Table,
     Topic,
 )
+from envctl.seeding.spec.reading import load
 
 __all__ = [
     "Bucket",
@@ -28,4 +32,5 @@ __all__ = [
     "Spark",
     "Table",
     "Topic",
+    "load",
 ]
