@@ -6,6 +6,7 @@ import base64
 import hashlib
 import html
 from dataclasses import dataclass
+from os.path import commonprefix
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote_plus
 
@@ -73,28 +74,44 @@ def listed(client: Client, bucket: str, prefix: str = "") -> Iterator[Stored]:
         more = page.findtext("{*}NextContinuationToken")
 
 
+def beginning(keys: Iterable[str]) -> str:
+    """What all these keys begin with, to have no others listed."""
+    return commonprefix(list(keys))  # noqa: RUF071 - keys are texts, and end anywhere
+
+
 def clear(at: Endpoint, footprint: Mapping[str, Any]) -> str:
-    """Remove the keys of a footprint, then those buckets that were made for it and are empty now."""
-    keys: Mapping[str, Sequence[str]] = footprint.get("keys", {})
+    """Remove the keys of a footprint, then those buckets that were made for it and are empty now.
+
+    Returns what was removed in a few words; empty: nothing was there.
+    """
     with Client(at) as client:
-        for bucket, names in keys.items():
-            for start in range(0, len(names), BATCH):
-                _delete(client, bucket, names[start : start + BATCH])
+        objects = sum([_clear(client, bucket, keys) for bucket, keys in footprint.get("keys", {}).items() if keys])
         emptied = sum([_remove(client, bucket) for bucket in footprint.get("buckets", ())])
-    objects = sum(map(len, keys.values()))
-    told = f"{objects:,} object{'s' * (objects != 1)}"
-    return f"{told}, {emptied} bucket{'s' * (emptied != 1)}" if emptied else told
+    return ", ".join(_counted(count, what) for count, what in ((objects, "object"), (emptied, "bucket")) if count)
+
+
+def _clear(client: Client, bucket: str, keys: Sequence[str]) -> int:
+    """Remove those of the keys that are there; how many these were."""
+    wanted = set(keys)
+    there = [found.key for found in listed(client, bucket, beginning(wanted)) if found.key in wanted]
+    for start in range(0, len(there), BATCH):
+        _delete(client, bucket, there[start : start + BATCH])
+    return len(there)
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count:,} {what}{'s' * (count != 1)}"
 
 
 def _delete(client: Client, bucket: str, keys: Iterable[str]) -> None:
-    """DeleteObjects; keys and buckets that are gone are fine."""
+    """DeleteObjects; keys that are gone meanwhile are fine."""
     listing = "".join(f"<Object><Key>{html.escape(key, quote=False)}</Key></Object>" for key in keys)
     body = f"<Delete><Quiet>true</Quiet>{listing}</Delete>".encode()
     checksum = base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()
     wanted = f"the dataset's objects in bucket {bucket} removed"
     answer = client.request(wanted, ("POST", path(bucket)), {"delete": ""}, body, {"content-md5": checksum})
     # Some keys may be refused in an answer that is else fine.
-    if answer.code != "NoSuchBucket" and (answer.status != OK or b"<Error>" in answer.body):
+    if answer.status != OK or b"<Error>" in answer.body:
         raise refused(wanted, answer)
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from envctl.model import Endpoint
+    from envctl.seeding.objects import Piece
 
 STALL = 60.0
 """Seconds without any progress, after which the server counts as gone."""
@@ -70,7 +71,7 @@ class Client:
             self._begin(request, canonical(query), digest, {**headers, "content-length": str(len(body))}, body)
             return self._answer()
 
-    def put(self, wanted: str, path: str, size: int, kind: str, pieces: Iterable[bytes]) -> Answer:
+    def put(self, wanted: str, path: str, size: int, kind: str, pieces: Iterable[Piece]) -> Answer:
         """Send one object of `size` bytes, piece by piece; an error of `pieces` leaves nothing on the server."""
         headers = {"content-length": str(size), "content-type": kind}
         asked = size > ASKED_FIRST
@@ -108,7 +109,7 @@ class Client:
         begin: bytes = self._connection.sock.recv(len(b"HTTP/1.1 100"), socket.MSG_PEEK)
         return begin.endswith(b" 100")
 
-    def _send(self, pieces: Iterable[bytes]) -> None:
+    def _send(self, pieces: Iterable[Piece]) -> None:
         for piece in pieces:
             try:
                 self._connection.send(piece)

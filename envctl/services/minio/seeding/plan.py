@@ -12,6 +12,7 @@ from envctl.services.minio.seeding.folders import Contents, files_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from envctl.seeding.objects import Piece
     from envctl.seeding.spec import Bucket, Dataset
     from envctl.seeding.world import World
 
@@ -26,7 +27,7 @@ class Stream(Protocol):
 
     rows: int
 
-    def __iter__(self) -> Iterator[bytes]:
+    def __iter__(self) -> Iterator[Piece]:
         """The pieces, once."""
         ...
 
@@ -76,14 +77,14 @@ def _items(dataset: Dataset, world: World, bucket: Bucket) -> Iterator[Item]:
 
     for folder in bucket.folders:
         for file in files_of(folder, f"minio.buckets.{bucket.name}", dataset.file):
-            opened = partial(Contents, file)
-            yield Item(bucket.name, file.key, file.size, opened, str(file.path), changed=file.changed)
+            contents = partial(Contents, file)
+            yield Item(bucket.name, file.key, file.size, contents, str(file.path), changed=file.changed)
     for objects in bucket.objects:
         bodies = Bodies(world, objects)
         for entry in bodies.entries():
             origin = f"row {entry.row} of {objects.relation}"
-            opened = partial(bodies.stream, entry)
-            yield Item(bucket.name, entry.key, entry.size, opened, origin, objects.relation, entry.row)
+            body = partial(bodies.stream, entry)
+            yield Item(bucket.name, entry.key, entry.size, body, origin, objects.relation, entry.row)
 
 
 def _twice(items: Iterable[Item]) -> Iterator[tuple[Item, str]]:

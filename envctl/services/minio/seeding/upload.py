@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from envctl.model import Endpoint
     from envctl.seeding.loading import Job
+    from envctl.seeding.objects import Piece
     from envctl.services.minio.seeding.noted import Noted
     from envctl.services.minio.seeding.plan import Item, Stream
 
@@ -78,7 +79,7 @@ class Upload:
             self._job.facts.learn(item.relation, item.row, Fact(item.size, etag, stream.rows))
         self._job.progress(1, 0)
 
-    def _pieces(self, item: Item, stream: Stream, md5: hashlib._Hash) -> Iterator[bytes]:
+    def _pieces(self, item: Item, stream: Stream, md5: hashlib._Hash) -> Iterator[Piece]:
         """The stream's pieces, hashed, counted, and told of when they were sent."""
         sent = 0
         for piece in stream:

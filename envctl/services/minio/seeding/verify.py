@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import hashlib
 from itertools import groupby
-from os.path import commonprefix
 from typing import TYPE_CHECKING, Any
+
+from envctl.services.minio.seeding.buckets import beginning
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -28,7 +29,7 @@ class Scope:
 
     def __init__(self, keys: Iterable[str]) -> None:
         self._tops = frozenset(_top(key) for key in keys)
-        self.prefix: str = commonprefix(list(self._tops))  # noqa: RUF071 - of texts, as S3 has no folders
+        self.prefix = beginning(self._tops)
         """What all keys in it begin with."""
 
     def __contains__(self, key: str) -> bool:
