@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from envctl.model import Endpoint, Identity
     from envctl.protocols import HasHandle, HasIdentities, HasOptions, HasShell, HasVariables, Service
+    from envctl.seeding.loading import Job, Loader, Seedable
 
 READY_TOPIC = "__envctl_ready"
 # Small, and stored as sent, so that the round trip may look for its bytes.
@@ -125,6 +126,18 @@ class Kafka:
         hello = "echo 'Try: kafka-topics --bootstrap-server $BOOTSTRAP --list'; exec bash"
         return ["bash", "-c", hello], {"BOOTSTRAP": "kafka:29092", "KAFKA_OPTS": ""}
 
+    def loader(self, at: Endpoint, job: Job) -> Loader:
+        """The loader of a dataset's topics."""
+        from envctl.services.kafka.seeding.loader import KafkaLoader  # numpy and Arrow: only who seeds pays
+
+        return KafkaLoader(at, job)
+
+    def clear(self, at: Endpoint, footprint: Mapping[str, Any]) -> str:
+        """Delete a dataset's topics."""
+        from envctl.services.kafka.seeding.loader import clear
+
+        return clear(at, footprint)
+
     def handle(self, at: Endpoint) -> KafkaHandle:
         """Producers, consumers and an admin client for the tests."""
         return KafkaHandle(at)
@@ -159,3 +172,4 @@ if TYPE_CHECKING:
     _variables: HasVariables = Kafka()
     _shell: HasShell = Kafka()
     _handle: HasHandle = Kafka()
+    _seedable: Seedable = Kafka()

@@ -1,0 +1,1 @@
+"""Filling topics from a dataset: ready-made record batches, written exactly once, and read back."""
