@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from envctl.model import Endpoint, Identity
     from envctl.protocols import HasHandle, HasIdentities, HasOptions, HasShell, HasVariables, Service
+    from envctl.seeding.loading import Job, Loader, Seedable
 
 DATABASE = "app"
 
@@ -121,6 +122,18 @@ class Postgres:
             command += ["-c", f"{setting}={value}".replace("$", "$$")]
         model["command"] = command
 
+    def loader(self, at: Endpoint, job: Job) -> Loader:
+        """SQL files, and tables by COPY."""
+        from envctl.services.postgres.seeding import PostgresLoader
+
+        return PostgresLoader(at, job)
+
+    def clear(self, at: Endpoint, footprint: Mapping[str, Any]) -> str:
+        """Drop what the dataset's SQL made, empty what was there before."""
+        from envctl.services.postgres.seeding import clear
+
+        return clear(at, footprint)
+
 
 if TYPE_CHECKING:
     _service: Service = Postgres()
@@ -129,3 +142,4 @@ if TYPE_CHECKING:
     _variables: HasVariables = Postgres()
     _shell: HasShell = Postgres()
     _handle: HasHandle = Postgres()
+    _seedable: Seedable = Postgres()
