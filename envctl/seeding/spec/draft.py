@@ -82,6 +82,12 @@ class Draft:
             if item is not None:
                 yield (place if number is None else (*place, str(number))), item
 
+    def rules(self, part: Mapping[str, Any], place: Place) -> Iterator[tuple[Place, dict[str, Any]]]:
+        """The rules of a list, or of a mapping by name, with their places."""
+        found = part.get(place[-1]) or {}
+        named = found.items() if isinstance(found, dict) else enumerate(found)
+        return (((*place, str(key)), rule) for key, rule in named if rule is not None)
+
     def file(self, place: Place, written: str) -> Path | None:
         """The file that is named at `place`; None, and a problem, where there is none."""
         path = self.sheet.path(place, written)

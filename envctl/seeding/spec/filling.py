@@ -119,8 +119,7 @@ def _judge_topic(draft: Draft, place: Place, part: dict[str, Any], *, keyed: boo
 def redis(draft: Draft) -> Redis:
     """What `redis` says."""
     part = draft.part("redis")
-    rules = [(place, rule) for place, rule in draft.each(part, ("redis", "keys")) if isinstance(rule, dict)]
-    found = [_keys(draft, place, rule) for place, rule in rules]
+    found = [_keys(draft, place, rule) for place, rule in draft.rules(part, ("redis", "keys"))]
     return Redis(tuple(rule for rule in found if rule), draft.paths(part, ("redis", "commands")))
 
 
@@ -149,7 +148,7 @@ def _fields(draft: Draft, place: Place, part: dict[str, Any], kind: str, relatio
         yield "score", draft.expression(given, (*at, "score"), relation, ("int", "decimal"))
     else:
         yield "id", draft.expression(given, (*at, "id"), relation)
-        if "id" in draft.part(*at, "fields") or "id" in (given.get("fields") or {}):
+        if "id" in (given.get("fields") or {}):
             draft.problem((*at, "fields", "id"), "an entry's field cannot be named id, which is the entry's own")
         yield from draft.expressions(given, (*at, "fields"), relation).items()
 

@@ -1,0 +1,118 @@
+"""How much a dataset loads into each service, reckoned from the first rows of its relations: in milliseconds, at any
+scale. Rows of relations with `rows` and the bytes of objects and files are exact; the rest is as the sample is.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from envctl.seeding import texts
+from envctl.seeding.column import lengths
+from envctl.seeding.glimpse import Glimpse
+from envctl.seeding.loading import Size
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    from envctl.seeding.spec import Dataset, Folder, Keys, Table, Topic
+    from envctl.seeding.world import Chunk
+
+_SAMPLE = 500
+_MESSAGE = 12
+"""Bytes of a Kafka record besides key, value and headers: its deltas, lengths and attributes."""
+
+_ARGUMENT = 8
+"""Bytes of a Redis argument besides itself: `$123\\r\\n…\\r\\n`."""
+
+SPEED = {"postgres": (600_000, 60e6), "kafka": (500_000, 120e6), "redis": (400_000, 60e6), "minio": (400, 120e6)}
+"""Rows and bytes a second that a service takes, generation included; both are paid. Of two cores and a fast disk."""
+
+START = 0.3
+"""Seconds that every load costs: connections, schema, topics, statistics."""
+
+
+def sizes(dataset: Dataset) -> dict[str, Size]:
+    """Rows (messages, keys, objects) and bytes by service."""
+    world = Glimpse(dataset, _SAMPLE)
+    found = {
+        "postgres": _sum(_table(world, table) for table in dataset.postgres.tables.values()),
+        "kafka": _sum(_topic(world, topic) for topic in dataset.topics.values()),
+        "redis": _sum(_keys(world, rule) for rule in dataset.redis.keys) + _sum(map(_lines, dataset.redis.commands)),
+        "minio": _minio(world),
+    }
+    return {service: found.get(service, Size(0, 0)) for service in dataset.services}
+
+
+def seconds(sizes: Mapping[str, Size]) -> float:
+    """About how long a load takes: the services are loaded side by side, two at a time."""
+    each = [size.rows / SPEED[name][0] + size.bytes / SPEED[name][1] for name, size in sizes.items() if name in SPEED]
+    return START + max(max(each, default=0.0), sum(each) / 2)
+
+
+def _table(world: Glimpse, table: Table) -> Size:
+    if table.file:
+        return _lines(table.file, header=table.format == "csv") if table.format != "parquet" else _parquet(table.file)
+    chunk = world.first(table.relation)
+    columns = table.columns or {name: name for name in chunk.relation.columns}
+    return _generated(world, chunk, columns.values(), len(columns))
+
+
+def _topic(world: Glimpse, topic: Topic) -> Size:
+    if topic.file:
+        return _lines(topic.file)
+    if not topic.relation:
+        return Size(0, 0)
+    parts = [topic.key, topic.value, *topic.headers.values()]
+    own = _MESSAGE + sum(map(len, topic.headers))
+    return _generated(world, world.first(topic.relation), filter(None, parts), own)
+
+
+def _keys(world: Glimpse, rule: Keys) -> Size:
+    own = _ARGUMENT * (2 * len(rule.fields) + 3) + sum(map(len, rule.fields))
+    return _generated(world, world.first(rule.relation), [rule.key, *rule.fields.values()], own, rule.when)
+
+
+def _generated(world: Glimpse, chunk: Chunk, sources: Iterable[str], own: int, when: str = "") -> Size:
+    """What all rows of a relation come to, if they are as the first ones: each source as text, and `own` bytes."""
+    kept = np.ones(len(chunk), np.bool_)
+    if when:
+        kept = chunk.expression(f"sample of {when}", when).numbers.astype(np.bool_)
+    total = int(kept.sum()) * own
+    for source in sources:
+        total += int(lengths(texts.text(chunk.expression(f"sample of {source}", source)))[kept].sum())
+    looked_at, tops = world.tops(chunk.relation.name)
+    return Size(int(kept.sum()) * tops // looked_at, total * tops // looked_at)
+
+
+def _minio(world: Glimpse) -> Size:
+    total = Size(0, 0)
+    for bucket in world.dataset.buckets.values():
+        total += _sum(map(_folder, bucket.folders))
+        for rule in bucket.objects:
+            rows = world.rows(rule.relation)
+            total += Size(rows, rows * rule.size)
+    return total
+
+
+def _folder(folder: Folder) -> Size:
+    found = [file.stat().st_size for file in folder.path.rglob("*") if file.is_file()]
+    return Size(len(found), sum(found))
+
+
+def _lines(file: Path, *, header: bool = False) -> Size:
+    with file.open("rb") as opened:
+        rows = sum(1 for _ in opened)
+    return Size(max(0, rows - header), file.stat().st_size)
+
+
+def _parquet(file: Path) -> Size:
+    import pyarrow.parquet as pq
+
+    return Size(pq.read_metadata(file).num_rows, file.stat().st_size)
+
+
+def _sum(sizes: Iterable[Size]) -> Size:
+    return sum(sizes, Size(0, 0))

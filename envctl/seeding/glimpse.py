@@ -1,0 +1,114 @@
+"""A dataset's world seen through its first rows alone, at no cost whatever its size: for trying and for reckoning."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+
+from envctl.seeding.column import Column, Kind
+from envctl.seeding.expressions import ExpressionError
+from envctl.seeding.operators import KindError
+from envctl.seeding.world import Chunk, World, WorldError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator
+
+    from numpy.typing import NDArray
+
+    from envctl.seeding.spec.model import Dataset, Relation
+
+    Integers = NDArray[np.int64]
+
+_MOST_SLOTS = 10_000
+"""Rows that are made at most, where many could come of one of the topmost parent."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Repeated(Column):
+    """A column that goes on for `length` rows with the few values that there are."""
+
+    length: int = 0
+
+    def __len__(self) -> int:
+        return self.length
+
+    def take(self, rows: Integers) -> Column:
+        """Whatever row is asked for, one of the few."""
+        return Column.take(self, rows % max(1, len(self.values)))
+
+
+class Glimpse(World):
+    """A world with as many rows as it has, of which only the first few are ever made: those of the first `few` rows of
+    a topmost parent. Facts of objects are made up. Nothing can be said of `broken` relations.
+    """
+
+    def __init__(self, dataset: Dataset, few: int, broken: Collection[str] = ()) -> None:
+        super().__init__(dataset)
+        self.facts = self._some_facts
+        self.deciding = False
+        """Whether what is made now decides an object's name or bytes."""
+        self._few, self._broken = few, broken
+        self._with_objects = {rule.relation for bucket in dataset.buckets.values() for rule in bucket.objects}
+        self._making: set[tuple[str, ...]] = set()
+
+    def relation(self, name: str) -> Relation:
+        """As World.
+
+        Raises:
+            WorldError: a broken one, without a reason; ExpressionError: there is none of that name.
+
+        """
+        if name in self._broken:
+            raise WorldError(name, "", "")
+        return super().relation(name)
+
+    def first(self, relation: str) -> Chunk:
+        """The first rows."""
+        if self.relation(relation).open:
+            return self.opened(relation, 0, 0, self._few)
+        return self.range(relation, 0, self.tops(relation)[0])
+
+    def tops(self, relation: str) -> tuple[int, int]:
+        """How many rows of the topmost parent are looked at, and how many it has."""
+        slots, top = 1, self.relation(relation)
+        while top.per:
+            slots, top = slots * max(1, top.most), self.relation(top.per)
+        return min(top.rows, self._few, max(1, _MOST_SLOTS // slots)), top.rows
+
+    def iterate(self, relation: str) -> Iterator[Chunk]:
+        """The first rows stand for all."""
+        yield self.first(relation)
+
+    def children(self, spec: Relation, parent: Chunk) -> Chunk:
+        """As World; what is wrong with the count is wrong there."""
+        try:
+            return super().children(spec, parent)
+        except (ExpressionError, KindError) as error:
+            raise WorldError(spec.name, "count", str(error)) from error
+
+    def lookup(self, relation: str, column: str) -> Column:
+        """A whole column, made of the first rows."""
+        found = super().lookup(relation, column)
+        return _Repeated(found.kind, found.values, found.valid, found.scale, self.relation(relation).rows)
+
+    def _looked_up(self, key: tuple[str, ...], make: Callable[[], Column]) -> Column:
+        """As World; what needs itself is found, not followed for ever."""
+        if key in self._making:
+            place = (key[1], "count") if key[0] == "rows" else key[1:3] if key[0] == "tally" else key[:2]
+            raise WorldError(place[0], place[1], "is defined by itself")
+        self._making.add(key)
+        try:
+            return super()._looked_up(key, make)
+        finally:
+            self._making.discard(key)
+
+    def _some_facts(self, relation: str, rows: Integers) -> dict[str, Column]:
+        if relation not in self._with_objects:
+            raise ExpressionError("fact(): no objects are made `from` this relation")
+        if self.deciding:
+            raise ExpressionError("fact(): an object's name and content cannot depend on its own facts")
+        numbers = Column(Kind.INT, np.ones(len(rows), np.int64))
+        return {"size": numbers, "etag": Column(Kind.TEXT, pa.repeat("0" * 32, len(rows))), "rows": numbers}
