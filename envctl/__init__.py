@@ -4,10 +4,10 @@
 
     import envctl
 
-    with envctl.up(profile="core") as env:        # torn down at the end, whatever happens
-        env.postgres.url                          # 'postgresql://…'
+    with envctl.up(profile="core", seed="small") as env:  # torn down at the end, whatever happens
+        env.postgres.url                                  # 'postgresql://…'
 
-    env = envctl.attach()                         # an environment that `envctl up` made
+    env = envctl.attach()                                 # an environment that `envctl up` made
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ __all__ = ["EnvctlError", "Environment", "__version__", "attach", "up"]
 def up(
     profile: str | Sequence[str] = (),
     *,
+    seed: str | Path | None = None,
+    scale: float | None = None,
     name: str | None = None,
     services: Sequence[str] = (),
     files: Sequence[str | Path] = (),
@@ -38,7 +40,7 @@ def up(
     config: str | Path | None = None,
     **settings: Any,  # noqa: ANN401 - the keys of the configuration file: ports, images, registry, ttl, fast
 ) -> Environment:
-    """Bring an environment up, truly ready, or attach to one that is.
+    """Bring an environment up, truly ready, or attach to one that is; with `seed`, that dataset is in it then.
 
     What this call makes goes when the `with` block ends or this process dies, however it dies; an environment that
     was there before stays. Names and values are those of the command line; times are seconds or `"2m"`.
@@ -52,6 +54,7 @@ def up(
 
     profiles = (profile,) if isinstance(profile, str) else tuple(profile)
     given = {"name": name, "profiles": profiles, "services": tuple(services), "files": tuple(files), "timeout": timeout}
+    given |= {"dataset": None if seed is None else str(seed), "scale": scale}
     return environment.up(
         _settings({**given, **settings}, config, files_exist=True),
         recreate=recreate,

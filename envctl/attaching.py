@@ -41,7 +41,8 @@ def digest(settings: Settings) -> str:
     """A digest of everything that decides the model; empty where the user's files may draw in others."""
     if settings.files:
         return ""
-    wanted = replace(settings, timeout=0, ttl=None, overrides={})
+    # What is loaded decides no model; whether it is there is looked at by itself.
+    wanted = replace(settings, timeout=0, ttl=None, dataset=None, scale=1.0, seeds=(), overrides={})
     overrides = [(name, o.port, o.image, *o.options.items()) for name, o in sorted(settings.overrides.items())]
     # The caller's variables that envctl's own compose files read.
     shell = [item for item in sorted(os.environ.items()) if item[0].startswith("ENVCTL_") and item[0].endswith(_READ)]

@@ -6,6 +6,7 @@ import datetime as dt
 import json
 import math
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from envctl.attaching import digest
@@ -13,9 +14,9 @@ from envctl.catalog import SERVICES
 from envctl.config import bundle_root
 from envctl.engine import guardian, project
 from envctl.engine import owner as owners
-from envctl.engine.compose import Compose, PortLost, Rendering, end_orphans
+from envctl.engine.compose import Compose, PortLost, Rendering, end_orphans, quoted
 from envctl.engine.images import resolve
-from envctl.errors import ConfigurationError, Problem, StateFolderError
+from envctl.errors import StateFolderError
 from envctl.events import emit
 from envctl.images import workshop
 from envctl.model import OWNER_LABEL, Identity, State
@@ -24,8 +25,8 @@ from envctl.protocols import HasIdentities, HasOptions
 from envctl.readiness import Readiness
 from envctl.reports import Phase, UpReport
 from envctl.residents import Residents
-from envctl.selection import DEFAULT_PROFILES, check_names, select
-from envctl.services.labelled import label_problems
+from envctl.seeder.run import forget_lost
+from envctl.selection import DEFAULT_PROFILES, check_names, check_services, select
 from envctl.takedown import remove
 from envctl.waiting import Deadline
 
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from envctl.engine.project import Model
     from envctl.model import Container
     from envctl.readiness import Answer
+    from envctl.seeder.run import Seeder
     from envctl.state import Pins, StateFolder
 
 _PORT_TRIES = 5
@@ -46,8 +48,10 @@ _PORT_TRIES = 5
 class Bringup:
     """One `up` of one environment; the caller holds its lock."""
 
-    def __init__(self, settings: Settings, engine: DockerEngine, folder: StateFolder, owner: str) -> None:
-        self.settings, self.engine, self.folder, self.owner = settings, engine, folder, owner
+    def __init__(
+        self, settings: Settings, engine: DockerEngine, folder: StateFolder, owner: str, seeder: Seeder | None = None
+    ) -> None:
+        self.settings, self.engine, self.folder, self.owner, self.seeder = settings, engine, folder, owner, seeder
         self.clock = Deadline(math.inf)
         self.pins: Pins = folder.load()
         if self.pins.starting:
@@ -59,11 +63,15 @@ class Bringup:
         self.pinning = Pinning(settings, engine, folder, self.pins, self.before)
 
     def run(self, *, recreate: bool = False) -> UpReport:
-        """Bring up what is missing or changed, and wait until all of it is ready."""
+        """Bring up what is missing or changed, and wait until all of it is ready; each is seeded from then on."""
+        if self.seeder:
+            self.seeder.prepare()
         if not self.settings.files:
             check_names(self.profiles, self.settings.services)
         self._find_secrets()
         model = self._model()
+        if self.seeder:
+            self.seeder.require({*model["services"], *self.before})
         self._choose_images(model)
         images_ms = self._ms()
         # That may have taken minutes, longer than `down` waits for an `up` to notice it.
@@ -72,6 +80,7 @@ class Bringup:
         began, deadline = time.time(), Deadline(self.settings.timeout)
         recreated = self._start(model, recreate=recreate)
         residents = self._living(model)
+        forget_lost(self.engine, self.folder)
         answers = self._wait(residents, deadline)
         self._remember(answers)
         emit("environment.up", environment=self.settings.name, ms=self._ms())
@@ -111,7 +120,7 @@ class Bringup:
         rendering = Rendering(self._project, files, ["*"], defaults, own[0].parent if own else None)
         model = self.compose.render(rendering)
         select(model, self.profiles, self.settings.services)
-        _check_services(model)
+        check_services(model)
         for name, service in model["services"].items():
             self._apply_options(name, service)
         return model
@@ -170,7 +179,7 @@ class Bringup:
         # Before a volume holds data behind them: whatever dies now, the passwords are known.
         self.folder.save(self.pins)
         file = self.folder.write("compose.json", json.dumps(model))
-        variables = self.folder.write("compose.env", "".join(f"{k}={_quoted(v)}\n" for k, v in secrets.items()))
+        variables = self.folder.write("compose.env", "".join(f"{k}={quoted(v)}\n" for k, v in secrets.items()))
         try:
             self.compose.up(Rendering(self._project, [file], [], [variables]), secrets.values(), recreate=recreate)
         finally:
@@ -204,9 +213,13 @@ class Bringup:
         return Residents(self.engine, self.pins, containers)
 
     def _wait(self, residents: Residents, deadline: Deadline) -> dict[str, Answer]:
-        readiness = Readiness(
-            self.engine, self.settings.name, residents.targets(), residents.secrets(), self.folder.down_requested
-        )
+        answered = self.seeder.begin if self.seeder else lambda _: None
+        known = (self.engine, self.settings.name, residents.targets(), residents.secrets())
+        readiness = Readiness(*known, self.folder.down_requested, answered)
+        if self.seeder:
+            self.seeder.watch(readiness.fail)
+            # With what an earlier `up` brought: that is seeded too.
+            self.seeder.enter(Residents(self.engine, self.pins, self.engine.containers(self.settings.name)))
         return readiness.wait(deadline)
 
     def _remember(self, answers: Mapping[str, Answer]) -> None:
@@ -232,21 +245,31 @@ class Bringup:
 
 
 def bring_up(
-    settings: Settings, engine: DockerEngine, folder: StateFolder, owner: str, *, recreate: bool, keep: bool
+    settings: Settings,
+    engine: DockerEngine,
+    folder: StateFolder,
+    owner: str,
+    seeder: Seeder | None = None,
+    *,
+    recreate: bool,
+    keep: bool,
 ) -> tuple[UpReport, bool]:
     """The whole procedure, for the holder of the environment's lock; the report, and whether it made the environment.
 
     What it made is taken down again when it fails, unless `keep`; what was there before is left as it is.
     """
-    made = False
     engine.address.require_here()
+    made = False
     try:
-        bringup = Bringup(settings, engine, folder, owner)
+        bringup = Bringup(settings, engine, folder, owner, seeder)
         made = not bringup.before
         if made and owner != owners.USER:
             guardian.start(settings.name, owner)
-        return bringup.run(recreate=recreate), made
+        report = bringup.run(recreate=recreate)
+        return (replace(report, seed=seeder.finish()) if seeder else report), made
     except BaseException:
+        if seeder:
+            seeder.abort()
         if made and not keep:
             _undo(engine, folder)
         else:
@@ -269,28 +292,7 @@ def _leave(folder: StateFolder) -> None:
         folder.save(pins)
 
 
-def _check_services(model: Model) -> None:
-    """Refuse what the user's files get wrong, all at once, before anything starts: labels, and ports taken away."""
-    problems: list[Problem] = []
-    for name, service in model["services"].items():
-        if name not in SERVICES:
-            problems += label_problems(name, service.get("labels") or {}, service)
-            continue
-        there = {int(entry["target"]) for entry in project.published(service)}
-        missing = [str(target) for target in SERVICES[name].ports.values() if target not in there]
-        if missing:
-            problems.append(Problem(f"port {', '.join(missing)} must stay published", f"services.{name}.ports"))
-    if problems:
-        raise ConfigurationError(problems, "services that envctl can reach and understand")
-
-
 def _phase(container: Container, answer: Answer, began: float) -> Phase:
     """A service's cost; one that ran before this `up` began (Unix time) counts as started at its beginning."""
     started = dt.datetime.fromisoformat(container.started_at).timestamp() - began
     return Phase(max(0, round(started * 1000)), round(answer.seconds * 1000), answer.attempts)
-
-
-def _quoted(value: str) -> str:
-    """A value as compose's env files want it, whatever it holds."""
-    escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("$", "\\$").replace("\n", "\\n")
-    return f'"{escaped}"'

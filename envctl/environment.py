@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from contextlib import suppress
-from typing import TYPE_CHECKING, TypeVar
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from envctl import logs
 from envctl.attaching import unchanged
@@ -14,33 +15,30 @@ from envctl.engine.connect import locate
 from envctl.engine.docker_engine import DockerEngine
 from envctl.errors import LeakFound, NoSuchEnvironment, StateFolderError, UnknownName
 from envctl.events import emit
-from envctl.model import ServiceStatus
-from envctl.protocols import HasHandle, HasShell, HasVariables
+from envctl.handles import Handles
+from envctl.protocols import HasShell, HasVariables
 from envctl.readiness import Readiness
 from envctl.reports import DownReport, Status, UpReport
-from envctl.residents import Residents, counted, overall, state_of
-from envctl.services.kafka import KafkaHandle
-from envctl.services.minio import MinioHandle
-from envctl.services.postgres import PostgresHandle
-from envctl.services.redis import RedisHandle
-from envctl.services.spark_connect import SparkConnectHandle
-from envctl.services.zookeeper import ZooKeeperHandle
+from envctl.residents import Residents, counted, overall
+from envctl.seeder.request import Request, as_configured
+from envctl.seeding.journal import Journal
+from envctl.seeding.manifest import summary
 from envctl.state import StateFolder
 from envctl.takedown import take_down
 from envctl.waiting import Deadline
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
+    from pathlib import Path
     from types import TracebackType
     from typing import Self
 
     from envctl.config import Settings
     from envctl.model import LogLine
+    from envctl.reports import SeedReport, VerifyReport
 
-H = TypeVar("H")
 
-
-class Environment:
+class Environment(Handles):
     """A named set of services on one engine. Made by `up` and `attach`; safe to use from many threads."""
 
     def __init__(self, settings: Settings, engine: DockerEngine, report: UpReport | None = None, *, made: bool) -> None:
@@ -92,23 +90,50 @@ class Environment:
     def status(self) -> Status:
         """Every service with its state, address, image and the time it took to be ready."""
         residents, pins = self._residents(), self._folder.load()
-        services: dict[str, ServiceStatus] = {}
-        for name, container in residents.containers.items():
-            at = residents.endpoint(name)
-            services[name] = ServiceStatus(
-                name=name,
-                state=state_of(container, pins.ready),
-                host=at.host,
-                port=at.port if at.ports else None,
-                ports=dict(at.ports),
-                image=container.image,
-                image_source=pins.origins.get(name, "unknown"),
-                container=container.name,
-                ready_ms=pins.ready_ms.get(name),
-                restarts=container.restarts,
-            )
+        services = residents.statuses(pins)
         state = overall(services[container.service].state for container in counted(residents.containers.values()))
-        return Status(self.name, state, tuple(pins.profiles), services)
+        return Status(self.name, state, tuple(pins.profiles), services, summary(Journal(self._folder)))
+
+    def seed(
+        self,
+        dataset: str | Path,
+        *,
+        scale: float = 1.0,
+        services: Sequence[str] = (),
+        jobs: int | None = None,
+        force: bool = False,
+    ) -> SeedReport:
+        """Load a dataset: a name, or the path of a YAML file. Idempotent; a run that was ended is gone on from.
+
+        What another dataset left is removed first. `services` limits it to some; `jobs` is how many connections or
+        threads a service may use; `force` loads anew what is there, and removes what belongs to no dataset.
+
+        Raises:
+            UsageError: there is no such dataset, or it has problems: all of them are named.
+            SeedFailed: a service refused or went away; or `SeedConflict`, `NoSpace`: then nothing was loaded.
+
+        """
+        from envctl.seeder.run import seed
+
+        request = Request(str(dataset), scale, tuple(services), jobs, force, self.settings.seeds)
+        with self._held():
+            return seed(request, self._engine, self._folder, self._residents(services), self)
+
+    def verify_seed(
+        self, dataset: str | Path | None = None, *, scale: float = 1.0, services: Sequence[str] = ()
+    ) -> VerifyReport:
+        """Read back what is in the services and compare it with what was loaded; `dataset` says what that must be.
+
+        Raises:
+            DatasetDiffers: with the first difference of each service that has one.
+            SeedFailed: nothing was loaded, or a service went away.
+
+        """
+        from envctl.seeder.verify import Verification
+
+        wanted = Request(str(dataset), scale, folders=self.settings.seeds) if dataset is not None else None
+        with self._held():
+            return Verification(self._folder, self._residents(services), services).run(wanted)
 
     def variables(self) -> dict[str, str]:
         """Connection data under the names that libraries read by themselves, for the app identity."""
@@ -166,44 +191,15 @@ class Environment:
             )
         return report
 
-    @property
-    def postgres(self) -> PostgresHandle:
-        """PostgreSQL, as the app identity."""
-        return self._handle("postgres", PostgresHandle)
-
-    @property
-    def redis(self) -> RedisHandle:
-        """Redis, as the app identity."""
-        return self._handle("redis", RedisHandle)
-
-    @property
-    def kafka(self) -> KafkaHandle:
-        """Kafka, as the app identity."""
-        return self._handle("kafka", KafkaHandle)
-
-    @property
-    def zookeeper(self) -> ZooKeeperHandle:
-        """ZooKeeper."""
-        return self._handle("zookeeper", ZooKeeperHandle)
-
-    @property
-    def minio(self) -> MinioHandle:
-        """MinIO, as the app identity."""
-        return self._handle("minio", MinioHandle)
-
-    @property
-    def spark(self) -> SparkConnectHandle:
-        """Spark Connect."""
-        return self._handle("spark-connect", SparkConnectHandle)
-
-    def _handle(self, service: str, kind: type[H]) -> H:
-        """The service's handle, of the kind that it is known to make."""
-        residents = self._residents([service])
-        known = residents.services[service]
-        handle = known.handle(residents.endpoint(service)) if isinstance(known, HasHandle) else None
-        if not isinstance(handle, kind):
-            raise TypeError(f"{service} makes {type(handle).__name__}, not {kind.__name__}")
-        return handle
+    @contextmanager
+    def _held(self) -> Iterator[None]:
+        """Hold the environment for this process alone."""
+        if not self._engine.containers(self.name):
+            raise _absent(self._engine, self.name)
+        self._folder.create()
+        with self._folder.locked(self.settings.timeout):
+            self._folder.clear_request()
+            yield
 
     def _residents(self, needed: Sequence[str] = ()) -> Residents:
         """The environment as it is now.
@@ -254,17 +250,20 @@ def up(
     """
     engine, folder, clock = DockerEngine(locate()), StateFolder(settings.name), Deadline(math.inf)
     folder.create()
-    made = False
+    environment, made = Environment(settings, engine, made=False), False
     with folder.locked(settings.timeout):
         folder.clear_request()
-        if not recreate and unchanged(settings, folder.load(), engine.containers(settings.name)):
+        if not recreate and unchanged(settings, folder.load(), containers := engine.containers(settings.name)):
             report = UpReport(settings.name, attached=True, ms=round(clock.elapsed * 1000))
             emit("environment.attached", environment=settings.name, ms=report.ms)
+            report = replace(report, seed=as_configured(settings, engine, folder, containers, environment))
         else:
             # Attaching and every other verb live without it, and it costs as much to import as they take.
             from envctl.bringup import bring_up
+            from envctl.seeder.run import seeder_for
 
-            report, made = bring_up(settings, engine, folder, owner, recreate=recreate, keep=keep_on_failure)
+            seeder = seeder_for(settings, engine, folder, environment)
+            report, made = bring_up(settings, engine, folder, owner, seeder, recreate=recreate, keep=keep_on_failure)
         folder.touch()
         if settings.ttl is not None:
             _arm_ttl(folder, settings.ttl)

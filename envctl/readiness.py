@@ -55,7 +55,9 @@ class Answer:
 
 
 class Readiness:
-    """One wait for the services of one environment."""
+    """One wait for the services of one environment. `answered` is called with each that is ready, in its thread, and
+    returns at once; `abandoned` says whether nobody wants them any more.
+    """
 
     def __init__(
         self,
@@ -64,10 +66,11 @@ class Readiness:
         targets: Sequence[Target],
         secrets: Collection[str] = (),
         abandoned: Callable[[], bool] = lambda: False,
+        answered: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._engine, self._environment, self._secrets = engine, environment, tuple(secrets)
         self._targets = {target.container: target for target in targets}
-        self._abandoned = abandoned
+        self._abandoned, self._answered = abandoned, answered
         self._failure = FailureSignal()
         self._restarts: dict[str, int] = {}
 
@@ -87,6 +90,10 @@ class Readiness:
             raise NotReadyInTime(deadline.seconds, [self._unmet(condition) for condition in unmet])
         return {c.name: Answer(c.seconds, c.attempts) for c in conditions if c.seconds is not None}
 
+    def fail(self, error: BaseException) -> None:
+        """Give up the wait now: what it was for has failed."""
+        self._failure.fail(error)
+
     def _condition(self, target: Target, deadline: Deadline) -> Condition:
         attempts, said = 0, ""
 
@@ -101,6 +108,7 @@ class Readiness:
                     emit("service.waiting", service=target.service, attempt=attempts, last_error=said)
                 raise
             emit("service.ready", service=target.service, ms=round(deadline.elapsed * 1000), address=target.address)
+            self._answered(target.service)
 
         return Condition(target.service, probe)
 

@@ -21,6 +21,47 @@ class Phase:
 
 
 @dataclass(frozen=True, slots=True)
+class SeedShare:
+    """What became of one service's share of a dataset: its size, and the seconds that loading took.
+
+    `outcome`: `loaded`, `resumed` (an earlier, ended run was gone on from), `replaced` (what was loaded earlier was
+    removed first), `there` (all of it was there, nothing was done).
+    """
+
+    rows: int
+    bytes: int
+    seconds: float
+    outcome: str
+
+
+@dataclass(frozen=True, slots=True)
+class SeedReport:
+    """How `seed` went, `ms` in all. `absent`: services that the dataset fills and this environment does not have.
+
+    `functions`: the dataset's Python functions that were called. Without services all was loaded already, which was
+    known without a look at them.
+    """
+
+    dataset: str
+    scale: float
+    ms: int
+    digest: str = ""
+    services: Mapping[str, SeedShare] = field(default_factory=dict)
+    absent: tuple[str, ...] = ()
+    functions: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyReport:
+    """What `seed --verify` found equal: the dataset, and rows by service as they were counted in the services."""
+
+    dataset: str
+    scale: float
+    ms: int
+    services: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
 class UpReport:
     """How `up` went, in ms: in all, and of that until all images were there. `recreated`: why which was made anew."""
 
@@ -30,6 +71,7 @@ class UpReport:
     images_ms: int = 0
     services: Mapping[str, Phase] = field(default_factory=dict)
     recreated: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    seed: SeedReport | None = None
 
     @property
     def critical_path(self) -> list[str]:

@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from envctl.catalog import SERVICES
-from envctl.model import MODEL_LABEL, Container, Endpoint, Identity, State
+from envctl.model import MODEL_LABEL, Container, Endpoint, Identity, ServiceStatus, State
 from envctl.protocols import HasIdentities, NotReady
 from envctl.readiness import Target
 from envctl.services.labelled import IGNORE_LABEL, ONESHOT_LABEL, Labelled, is_on
@@ -56,6 +56,25 @@ class Residents:
             container.service for container in counted(self.containers.values())
         ]
         return [self._target(name) for name in asked]
+
+    def statuses(self, pins: Pins) -> dict[str, ServiceStatus]:
+        """Every service as `status` shows it: its state, address, image, and the time it took to be ready."""
+        found: dict[str, ServiceStatus] = {}
+        for name, container in self.containers.items():
+            at = self.endpoint(name)
+            found[name] = ServiceStatus(
+                name=name,
+                state=state_of(container, pins.ready),
+                host=at.host,
+                port=at.port if at.ports else None,
+                ports=dict(at.ports),
+                image=container.image,
+                image_source=pins.origins.get(name, "unknown"),
+                container=container.name,
+                ready_ms=pins.ready_ms.get(name),
+                restarts=container.restarts,
+            )
+        return found
 
     def recover_secrets(self) -> bool:
         """Read passwords that the state folder has lost back from the containers; whether any was found."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from envctl.catalog import PROFILES, SERVICES
+from envctl.engine import project
 from envctl.errors import ConfigurationError, Problem, UnknownName
-from envctl.services.labelled import PROFILE_LABEL
+from envctl.services.labelled import PROFILE_LABEL, label_problems
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -59,6 +60,26 @@ def select(model: Model, profiles: Sequence[str], services: Sequence[str]) -> No
         service.pop("profiles", None)
     for kind in ("volumes", "networks", "secrets", "configs"):
         _keep_used(model, kind)
+
+
+def check_services(model: Model) -> None:
+    """Refuse what the user's files get wrong, all at once, before anything starts: labels, and ports taken away.
+
+    Raises:
+        ConfigurationError: with all of it.
+
+    """
+    problems: list[Problem] = []
+    for name, service in model["services"].items():
+        if name not in SERVICES:
+            problems += label_problems(name, service.get("labels") or {}, service)
+            continue
+        there = {int(entry["target"]) for entry in project.published(service)}
+        missing = [str(target) for target in SERVICES[name].ports.values() if target not in there]
+        if missing:
+            problems.append(Problem(f"port {', '.join(missing)} must stay published", f"services.{name}.ports"))
+    if problems:
+        raise ConfigurationError(problems, "services that envctl can reach and understand")
 
 
 def _profiles(service: Model) -> tuple[str, ...]:

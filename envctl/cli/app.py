@@ -27,6 +27,9 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "down": ("down", "Take everything down and prove it gone."),
         "gc": ("down", "Remove what provably belongs to the dead."),
     },
+    "Data": {
+        "seed": ("seed", "Load a dataset, or compare what is there with it."),
+    },
     "Use": {
         "env": ("env", "Print connection data for a shell, a program or CI."),
         "shell": ("inside", "Open a service's own client, logged in."),

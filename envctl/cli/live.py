@@ -12,7 +12,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from envctl.cli import phrases
+from envctl.cli import phrases, seed_view
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -33,10 +33,17 @@ _PHASES = {
     "service.waiting": "starting",
     "service.ready": "ready",
     "service.failed": "failed",
+    "seed.replaced": "clearing",
+    "seed.resumed": "seeding",
+    "seed.progress": "seeding",
+    "seed.loaded": "seeded",
+    "seed.verified": "compared",
 }
-_STYLES = {"ready": "green", "failed": "bold red", "pull failed": "yellow"}
+_STYLES = {"ready": "green", "seeded": "green", "failed": "bold red", "pull failed": "yellow"}
 _DONE = frozenset({"image.pulled", "image.built"})
-_NOTES = frozenset({"port.moved", "fast.enabled", "service.recreated", "image.pull_failed"})
+_NOTES = frozenset({"port.moved", "fast.enabled", "service.recreated", "image.pull_failed", "seed.replaced"})
+_ENDS = frozenset({"service.ready", "service.failed", "seed.loaded", "seed.verified"})
+_TOLD = frozenset({"image.pulling", "image.building", "image.waiting", "seed.loaded", "seed.verified"})
 
 
 @dataclass
@@ -89,8 +96,10 @@ class LiveTable:
             return
         now = time.monotonic()
         row = self.rows.setdefault(phrases.subject(data), _Row(now))
+        if event.startswith("seed.") and row.until is not None:
+            row.since = now  # the time that it took to be ready is over
         row.phase = phase
-        row.until = now if event in {"service.ready", "service.failed"} else None
+        row.until = now if event in _ENDS else None
         row.remark = _remark(event, data)
 
     def _draw(self) -> Table:
@@ -110,4 +119,6 @@ def _remark(event: str, data: dict[str, object]) -> str:
     key = {"service.ready": "address", "service.waiting": "last_error", "service.failed": "reason"}.get(event)
     if key:
         return str(data.get(key) or "")
-    return phrases.sentence(event, data) if event in {"image.pulling", "image.building", "image.waiting"} else ""
+    if event == "seed.progress":
+        return seed_view.bar(data)
+    return phrases.sentence(event, data) if event in _TOLD else ""

@@ -20,11 +20,14 @@ DETAILS = frozenset(
 """Shown with `-v` only: true, many, and of no use while all goes well."""
 
 
+_SUBJECTS = ("service", "image", "name", "dataset", "environment")
+
+
 def subject(data: Data) -> str:
     """Whom an event is about: the service, else the image, the resource or the environment."""
     if "kind" in data:
         return str(data["kind"])
-    return str(next((data[key] for key in ("service", "image", "name", "environment") if data.get(key)), "envctl"))
+    return str(next((data[key] for key in _SUBJECTS if data.get(key)), "envctl"))
 
 
 def sentence(event: str, data: Data) -> str:
@@ -42,6 +45,19 @@ def duration(milliseconds: float) -> str:
         minutes, rest = divmod(round(seconds), 60)
         return f"{minutes} min {rest} s"
     return f"{seconds:.2f} s" if seconds < 10 else f"{seconds:.1f} s"  # noqa: PLR2004 - three digits in all
+
+
+def count(number: float) -> str:
+    """`950`, `12,345`, `3.4 M`."""
+    return f"{number / 1e6:.1f} M" if number >= 1e6 else f"{number:,.0f}"  # noqa: PLR2004 - a million
+
+
+def size(number: float) -> str:
+    """Bytes as `12 kB`, `3.4 MB`, `1.2 GB`."""
+    for unit, factor in (("GB", 1e9), ("MB", 1e6)):
+        if number >= factor:
+            return f"{number / factor:.1f} {unit}"
+    return f"{number / 1e3:.0f} kB"
 
 
 def _timed(text: str, data: Data) -> str:
@@ -69,6 +85,23 @@ def _moved(data: Data) -> str:
     return f"port {data.get('wanted')} is {taken}: using {data.get('got')}"
 
 
+def _loading(data: Data) -> str:
+    shares = data.get("services", {})
+    rows, sizes = (sum(share[key] for share in shares.values()) for key in ("rows", "bytes"))
+    return f"loading {count(rows)} rows, {size(sizes)} into {', '.join(shares) or 'nothing'}"
+
+
+def _progress(data: Data) -> str:
+    from envctl.cli import seed_view
+
+    return seed_view.progress(data)
+
+
+def _removed(data: Data) -> str:
+    what = f"dataset {data['dataset']!r}" if data.get("dataset") else "what stood in the way"
+    return f"removed {what}: {data.get('removed') or 'nothing was left of it'}"
+
+
 def _differences(data: Data) -> str:
     return "; ".join(str(item) for item in data.get("differences", ())) or "its configuration changed"
 
@@ -93,5 +126,13 @@ _PHRASES: dict[str, Callable[[Data], str]] = {
     "environment.down": lambda data: _timed("down", data),
     "resource.removed": lambda data: f"removed {data.get('name')}",
     "leak.found": lambda data: f"{data.get('what')} is still there: {data.get('reason')}",
+    "seed.started": _loading,
+    "seed.skipped": lambda data: str(data.get("reason")),
+    "seed.replaced": _removed,
+    "seed.resumed": lambda _: "going on where an earlier run ended",
+    "seed.progress": _progress,
+    "seed.loaded": lambda data: _timed(f"loaded {count(data['rows'])} rows, {size(data['bytes'])}", data),
+    "seed.finished": lambda data: _timed("loaded", data),
+    "seed.verified": lambda data: "equal" if data.get("equal") else f"differs: {data.get('difference')}",
     "fast.enabled": lambda data: f"--fast: {data.get('cost')}",
 }

@@ -6,6 +6,7 @@ a reader went away.
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from contextlib import suppress
@@ -15,6 +16,10 @@ from envctl.cli import output, phrases
 
 if TYPE_CHECKING:
     from types import TracebackType
+
+
+_EVERY = {"image.pulling": math.inf, "image.building": math.inf, "seed.progress": 5.0}
+"""Seconds between two lines of one kind about one subject."""
 
 
 class View(Protocol):
@@ -67,7 +72,7 @@ class Lines(Silent):
         self._details = details
         self._lock = threading.Lock()
         self._start = time.monotonic()
-        self._said: set[tuple[str, str]] = set()
+        self._said: dict[tuple[str, str], float] = {}
 
     def __call__(self, event: str, data: dict[str, object]) -> None:
         """Write the event, unless it is a detail or says again what was said."""
@@ -77,10 +82,13 @@ class Lines(Silent):
                 output.show(f"{elapsed:6.1f}s  {phrases.subject(data):<13}  {phrases.sentence(event, data)}")
 
     def _is_detail(self, event: str, data: dict[str, object]) -> bool:
-        """Progress within one step (bytes of a pull, steps of a build) is said once, at its beginning."""
-        if event not in {"image.pulling", "image.building"}:
+        """Progress within one step (bytes of a pull, steps of a build) is said once, at its beginning; that of a load
+        every few seconds.
+        """
+        if event not in _EVERY:
             return event in phrases.DETAILS
-        said = (event, phrases.subject(data))
-        repeated = said in self._said
-        self._said.add(said)
-        return repeated
+        said, now = (event, phrases.subject(data)), time.monotonic()
+        if now - self._said.get(said, -math.inf) < _EVERY[event]:
+            return True
+        self._said[said] = now
+        return False

@@ -36,7 +36,10 @@ class ServiceOptions:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """All that was configured for one environment. Times are seconds; `files` are absolute."""
+    """All that was configured for one environment. Times are seconds; `files` are absolute.
+
+    `seeds` are the folders where a dataset's name is looked up, in their order.
+    """
 
     name: str
     profiles: tuple[str, ...] = ()
@@ -50,6 +53,7 @@ class Settings:
     fast: bool = False
     dataset: str | None = None
     scale: float = 1.0
+    seeds: tuple[Path, ...] = ()
     overrides: Mapping[str, ServiceOptions] = field(default_factory=dict)
 
 
@@ -88,7 +92,8 @@ def load(
         problems += [problem for source in found for problem in _missing_files(source, cwd)]
     if problems:
         raise ConfigurationError(problems)
-    return _settings(_merged(found, cwd), service_names(cli), _default_name(found, cwd))
+    values = {**_merged(found, cwd), "seeds": _seed_folders(found, cwd)}
+    return _settings(values, service_names(cli), _default_name(found, cwd))
 
 
 def _problems(source: Source, rules: Schema) -> Iterator[Problem]:
@@ -124,12 +129,26 @@ def _paths(source: Source, cwd: Path) -> tuple[Path, ...]:
     return tuple(Path(os.path.normpath(folder / str(item))) for item in files) if isinstance(files, list) else ()
 
 
+def _dataset(source: Source, cwd: Path) -> dict[str, object]:
+    """A dataset that is named by its path, absolute: from the folder of the file that names it, else from `cwd`."""
+    named = str(source.values.get("dataset") or "")
+    if "/" not in named and not named.endswith((".yaml", ".yml")):
+        return {}
+    return {"dataset": os.path.normpath((source.file.parent if source.file else cwd) / Path(named).expanduser())}
+
+
+def _seed_folders(found: Sequence[Source], cwd: Path) -> tuple[Path, ...]:
+    """Beside the configuration, in the working folder, and what ships."""
+    folders = [*(source.file.parent for source in found if source.file), cwd, bundle_root()]
+    return tuple(dict.fromkeys(folder / "seeds" for folder in folders))
+
+
 def _merged(found: Sequence[Source], cwd: Path) -> dict[str, Any]:
     """The first source that says something wins, key by key; single services field by field."""
     merged: dict[str, Any] = {}
     services: dict[str, dict[str, Any]] = {}
     for source in found:
-        said: dict[str, Any] = {**source.values, "files": _paths(source, cwd)}
+        said: dict[str, Any] = {**source.values, **_dataset(source, cwd), "files": _paths(source, cwd)}
         for name, fields in said.pop("services", {}).items():
             services[name] = {**fields, **services.get(name, {})}
         merged = {**said, **merged, "files": merged.get("files") or said["files"]}
@@ -142,7 +161,7 @@ def _default_name(found: Sequence[Source], cwd: Path) -> str:
 
 
 def _settings(values: dict[str, Any], services: tuple[str, ...], name: str) -> Settings:
-    plain = {key: value for key, value in values.items() if key in {"registry", "ttl", "fast", "dataset"}}
+    plain = {key: value for key, value in values.items() if key in {"registry", "ttl", "fast", "dataset", "seeds"}}
     return Settings(
         name=values.get("name", name),
         profiles=tuple(values.get("profiles", ())),

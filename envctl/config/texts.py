@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from envctl.config.validation import Schema
 
 _TRUTH = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
-_OPTIONS = {"name": "--env", "profiles": "--profile", "files": "--file"}
+_OPTIONS = {"name": "--env", "profiles": "--profile", "files": "--file", "dataset": "the dataset"}
 
 
 def from_options(options: Mapping[str, object], rules: Schema) -> Source:

@@ -190,3 +190,9 @@ def _not_started(words: str) -> EnvctlError:
     if "address pool" in words and ("could not find an available" in words or "fully subnetted" in words):
         return EngineError("a network for the environment", last, "free one: `envctl ls`, `envctl gc`")
     return EnvctlError("containers created and started", last, "see `envctl doctor`, then run `envctl up` again")
+
+
+def quoted(value: str) -> str:
+    """A value as compose's env files want it, whatever it holds."""
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("$", "\\$").replace("\n", "\\n")
+    return f'"{escaped}"'

@@ -63,6 +63,14 @@ class Notes:
         """What was noted under `key`."""
         return self._journal.page(self._service).get(key, default)
 
+    def page(self) -> dict[str, Any]:
+        """All of it, as a copy; empty where there is none."""
+        return self._journal.page(self._service)
+
+    def forget(self) -> None:
+        """Tear the page out, durably."""
+        self._journal.forget(self._service)
+
     def set(self, **said: Any) -> None:  # noqa: ANN401 - JSON
         """Note it: on return it is on the disk."""
         self._journal.update(self._service, said)

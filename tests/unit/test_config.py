@@ -30,7 +30,8 @@ def test_without_any_source_the_defaults_hold(tmp_path: Path) -> None:
     """Nothing configured is a whole configuration, named like the folder."""
     folder = tmp_path / "My Project (2)"
     folder.mkdir()
-    assert settings(folder) == Settings(name="my-project-2", timeout=120.0, ports=PortPolicy.PREFER)
+    seeds = (folder / "seeds", bundle_root() / "seeds")
+    assert settings(folder) == Settings(name="my-project-2", timeout=120.0, ports=PortPolicy.PREFER, seeds=seeds)
 
 
 def test_every_key_of_the_file_arrives_with_its_type(tmp_path: Path) -> None:
@@ -65,10 +66,29 @@ def test_every_key_of_the_file_arrives_with_its_type(tmp_path: Path) -> None:
         fast=True,
         dataset="small",
         scale=0.5,
+        seeds=(tmp_path / "seeds", bundle_root() / "seeds"),
         overrides={
             "postgres": ServiceOptions(5544, "postgres:16", {"fsync": "off", "max_connections": "50", "jit": "on"})
         },
     )
+
+
+def test_the_path_of_a_dataset_starts_where_it_was_written(tmp_path: Path) -> None:
+    """In a file at its folder, on the command line in the working folder; a name stays a name."""
+    (tmp_path / "below").mkdir()
+    (tmp_path / "envctl.yaml").write_text("dataset: data/mine.yaml\n")
+    below = {"cwd": tmp_path / "below", "environ": {}}
+    assert load({}, **below).dataset == str(tmp_path / "data" / "mine.yaml")
+    assert load({"dataset": "./mine"}, **below).dataset == str(tmp_path / "below" / "mine")
+    assert load({"dataset": "mine"}, **below).dataset == "mine"
+
+
+def test_datasets_are_looked_up_beside_the_configuration_then_here_then_among_those_that_ship(tmp_path: Path) -> None:
+    """So that a project's own `small` is found before envctl's."""
+    (tmp_path / "below").mkdir()
+    (tmp_path / "envctl.yaml").write_text("name: shop\n")
+    found = load({}, cwd=tmp_path / "below", environ={}).seeds
+    assert found == (tmp_path / "seeds", tmp_path / "below" / "seeds", bundle_root() / "seeds")
 
 
 def test_command_line_beats_variable_beats_file(tmp_path: Path) -> None:

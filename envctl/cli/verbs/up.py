@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from envctl.cli import completion, phrases
+from envctl.cli import completion, phrases, seed_view
 from envctl.cli.endpoints import endpoints
 from envctl.cli.options import Verb
 
@@ -41,6 +41,14 @@ _SERVICES = click.option(
 @click.option(
     "--file", "files", multiple=True, metavar="COMPOSE.yaml", type=click.Path(), help="Your own services; repeatable."
 )
+@click.option(
+    "--seed",
+    "dataset",
+    metavar="DATASET",
+    help="Load this dataset, each service as soon as it is ready.",
+    shell_complete=completion.datasets,
+)
+@click.option("--scale", metavar="F", help="The dataset's size as a factor (1).")
 @_TIMEOUT
 @click.option("--images", metavar="auto|registry|packages", help="Where images may come from (auto).")
 @click.option("--ports", metavar="prefer|strict|auto", help="Standard ports: when free, or fail, or never (prefer).")
@@ -52,8 +60,8 @@ _SERVICES = click.option(
 def up_verb(run: Run, /, *, recreate: bool, keep_on_failure: bool, **options: object) -> None:
     """Bring services up and wait until each one answered.
 
-    Returns when every service answered a real request of its own client on its published port. What is up and
-    unchanged is left alone; what changed is made anew.
+    Returns when every service answered a real request of its own client on its published port, and the dataset is in
+    them, where one is named. What is up and unchanged is left alone; what changed is made anew.
     """
     settings = run.settings(files_exist=True, **options)
     from envctl import environment
@@ -62,7 +70,9 @@ def up_verb(run: Run, /, *, recreate: bool, keep_on_failure: bool, **options: ob
         env = environment.up(settings, recreate=recreate, keep_on_failure=keep_on_failure)
     status, report = env.status(), env.report()
     run.result(**status.to_json(), **_report_json(report))
-    run.say("\n".join(["", endpoints(status), "", _summary(report), "", _next_steps(run, list(status.services))]))
+    loaded = ["", seed_view.summary(report.seed)] if report.seed else []
+    steps = _next_steps(run, list(status.services))
+    run.say("\n".join(["", endpoints(status), *loaded, "", _summary(report), "", steps]))
 
 
 @click.command("wait", cls=Verb)
@@ -91,6 +101,7 @@ def _report_json(report: UpReport) -> dict[str, object]:
         "ms": report.ms,
         "phases": phases,
         "critical_path": list(report.critical_path),
+        "seed": asdict(report.seed) if report.seed else None,
         "recreated": {name: list(differences) for name, differences in report.recreated.items()},
     }
 

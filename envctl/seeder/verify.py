@@ -1,0 +1,105 @@
+"""Whether what is in the services is what was loaded: read back, weighed again, compared."""
+
+from __future__ import annotations
+
+import json
+import threading
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from envctl.errors import DatasetDiffers, SeedFailed
+from envctl.events import emit
+from envctl.reports import VerifyReport
+from envctl.seeder.plan import Plan
+from envctl.seeder.request import Request
+from envctl.seeding.journal import Journal
+from envctl.seeding.loading import Seedable
+from envctl.seeding.manifest import FUNCTIONS, LOADED
+from envctl.waiting import Deadline, in_parallel
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from envctl.residents import Residents
+    from envctl.state import StateFolder
+
+
+class Verification:
+    """One look into all services that hold something; the caller holds the environment's lock."""
+
+    def __init__(self, folder: StateFolder, residents: Residents, services: Sequence[str]) -> None:
+        self._residents = residents
+        self._journal = Journal(folder)
+        self._services = [
+            name
+            for name in self._journal.services()
+            if name != FUNCTIONS and name in residents.services and (not services or name in services)
+        ]
+        self._plans: dict[tuple[str, float], Plan] = {}
+        self._measured: dict[str, dict[str, Any]] = {}
+
+    def run(self, wanted: Request | None) -> VerifyReport:
+        """Read everything back; `wanted` is what should be there, None: whatever the journal says.
+
+        Raises:
+            SeedFailed: nothing was ever loaded, or a service does not answer.
+            DatasetDiffers: with the first difference of each service that has one.
+
+        """
+        clock = Deadline(float("inf"))
+        if not self._services:
+            raise SeedFailed("a dataset to verify", "none is loaded", "load one: `envctl seed small`")
+        expected = self._plan(wanted.dataset, wanted.scale, wanted.folders) if wanted else None
+        found = in_parallel(
+            {name: partial(self._difference, name, self._of(name), expected) for name in self._services}
+        )
+        differences: dict[str, str] = {}
+        for name, difference in found.items():
+            if isinstance(difference, Exception):
+                raise difference
+            emit("seed.verified", service=name, equal=not difference, difference=difference)
+            if difference:
+                differences[name] = difference
+        if differences:
+            self._refuse(differences)
+        first = self._journal.page(self._services[0])
+        rows = {name: sum(int(part.get("rows", 0)) for part in m.values()) for name, m in self._measured.items()}
+        return VerifyReport(first["dataset"], first["scale"], round(clock.elapsed * 1000), rows)
+
+    def _of(self, service: str) -> Plan:
+        """The plan of what the journal says."""
+        page = self._journal.page(service)
+        return self._plan(page["file"], page["scale"], ())
+
+    def _plan(self, reference: str, scale: float, folders: tuple[Path, ...]) -> Plan:
+        if (reference, scale) not in self._plans:
+            request = Request(reference, scale, folders=folders)
+            self._plans[reference, scale] = Plan.of(request, threading.Event())
+        return self._plans[reference, scale]
+
+    def _difference(self, name: str, plan: Plan, expected: Plan | None) -> str:
+        """The first difference of one service in words; empty: it holds what was loaded."""
+        page, service = self._journal.page(name), self._residents.services[name]
+        if not isinstance(service, Seedable):
+            raise TypeError(f"{name} has a page in the journal and cannot be seeded")
+        if expected is not None and expected.dataset.digest != page["digest"]:
+            return f"holds dataset {page['dataset']!r} at scale {page['scale']:g}, which is another"
+        if page["state"] != LOADED:
+            return f"dataset {page['dataset']!r} is there in part only; `envctl seed {page['dataset']}` goes on"
+        if plan.dataset.digest != page["digest"]:
+            return f"the files of dataset {page['dataset']!r} have changed since it was loaded"
+        loader = service.loader(self._residents.endpoint(name), plan.job(name, self._journal)[0])
+        # As the journal keeps it: a tuple is a list in JSON, and every key a text.
+        measured = self._measured[name] = json.loads(json.dumps(loader.measure()))
+        if measured == page["manifest"]:
+            return ""
+        return loader.difference(page["manifest"], measured) or "differs from what was loaded"
+
+    def _refuse(self, differences: dict[str, str]) -> None:
+        listed = "".join(f"\n         - {name}: {difference}" for name, difference in differences.items())
+        raise DatasetDiffers(
+            f"{', '.join(differences)} as loaded",
+            f"{len(differences)} of {len(self._services)} services differ{listed}",
+            "`envctl seed --force` loads it anew",
+        )
