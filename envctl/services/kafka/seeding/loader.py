@@ -9,16 +9,15 @@ so it is made anew.
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from envctl.errors import SeedConflict, SeedFailed
 from envctl.protocols import NotReady
 from envctl.seeding.loading import Size
 from envctl.services.kafka.seeding import admin, records, topics, verify
-from envctl.services.kafka.seeding.batches import Producer, encode
+from envctl.services.kafka.seeding.ahead import ahead
+from envctl.services.kafka.seeding.batches import Producer
 from envctl.services.kafka.seeding.client import Appender, Lost, Refused, new_producer, offsets, session
 
 if TYPE_CHECKING:
@@ -33,7 +32,7 @@ if TYPE_CHECKING:
 
     JSON = dict[str, Any]
 
-_REQUEST = 4 << 20
+_REQUEST = 2 << 20
 """Bytes of batches in one request, about."""
 
 _ATTEMPTS = 4
@@ -133,20 +132,21 @@ class KafkaLoader:
         """One pass over a topic's batches: those that are there are passed over, the others appended."""
         counts = {topic.name: topic.partitions}
         there = topics.settled(lambda: offsets(at, counts)[topic.name], f"ends of {topic.name}")
-        ends, digests = np.zeros(topic.partitions, np.int64), [0] * topic.partitions
+        ends, digests = [0] * topic.partitions, [0] * topic.partitions
         appender = Appender(at, topic.name, self._producer(), self._landed)
-        for chunk in records.chunks(self.job.world, topic):
-            self.job.go_on()
-            batches = encode(chunk, ends, records.limit(topic))
-            for batch in batches:
-                digests[batch.partition] = batch.digest(digests[batch.partition])
-            for request in requests(self._missing(topic, batches, there)):
-                appender.append(request)
+        with closing(ahead(records.batches(self.job.world, topic))) as made:
+            for batches in made:
+                self.job.go_on()
+                for batch in batches:
+                    ends[batch.partition] = batch.end
+                    digests[batch.partition] = batch.digest(digests[batch.partition])
+                for request in requests(self._missing(topic, batches, there)):
+                    appender.append(request)
         appender.finish()
         found = offsets(at, counts)[topic.name]
-        if found != ends.tolist():
-            raise _Spoiled(f"{topic.name} ends at {found} and not at {ends.tolist()}")
-        section = verify.section(topic.config, [0] * topic.partitions, found, digests)
+        if found != ends:
+            raise _Spoiled(f"{topic.name} ends at {found} and not at {ends}")
+        section = verify.section(topic.config, [0] * topic.partitions, ends, digests)
         self.job.notes.set(topics={**self.job.notes.get("topics", {}), topic.name: section})
 
     def _missing(self, topic: Topic, batches: Iterable[Batch], there: list[int]) -> Iterator[Batch]:

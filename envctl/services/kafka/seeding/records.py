@@ -14,7 +14,7 @@ from envctl.seeding.operators import number
 from envctl.seeding.texts import text
 from envctl.seeding.world import CHUNK_SLOTS, WorldError
 from envctl.services.kafka.seeding import jsonl
-from envctl.services.kafka.seeding.batches import LIMIT, Records, Values
+from envctl.services.kafka.seeding.batches import LIMIT, Records, Values, encode
 from envctl.services.kafka.seeding.murmur2 import partitions
 
 if TYPE_CHECKING:
@@ -24,10 +24,11 @@ if TYPE_CHECKING:
 
     from envctl.seeding.spec import Topic
     from envctl.seeding.world import Chunk, World
+    from envctl.services.kafka.seeding.batches import Batch
 
     Integers = NDArray[np.int64]
 
-CHUNK_BYTES = 8 << 20
+CHUNK_BYTES = 4 << 20
 """Bytes of keys, values and headers of a chunk, about: what is held at one time is some of these."""
 
 _SAMPLES, _SAMPLED = 8, 32
@@ -60,14 +61,20 @@ def size(world: World, topic: Topic) -> Size:
     return Size(rows, rows * sampled_bytes // max(1, sampled) + rows * _OWN_BYTES)
 
 
-def chunks(world: World, topic: Topic) -> Iterator[Records]:
-    """All records in order. The chunks are the same each time.
+def batches(world: World, topic: Topic) -> Iterator[list[Batch]]:
+    """All batches of a topic, chunk by chunk; the same each time.
 
     Raises:
         SeedFailed: a value cannot be made, or is no key, partition or time for this topic.
         ConfigurationError: a line of the file is none.
 
     """
+    ends = np.zeros(topic.partitions, np.int64)
+    return (encode(chunk, ends, limit(topic)) for chunk in chunks(world, topic))
+
+
+def chunks(world: World, topic: Topic) -> Iterator[Records]:
+    """All records in order; raises as `batches`."""
     seen = 0
     for records in jsonl.chunks(topic) if topic.file else _generated(world, topic):
         yield _placed(topic, records, seen)

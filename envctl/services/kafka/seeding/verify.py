@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from envctl.errors import SeedFailed
 from envctl.services.kafka.seeding import admin, log, records
-from envctl.services.kafka.seeding.batches import encode
 from envctl.services.kafka.seeding.topics import plain, settled
 
 if TYPE_CHECKING:
@@ -93,9 +90,8 @@ def _in_partition(at: Session, job: Job, topic: Topic, number: int, now: JSON, w
 
 def _planned(world: World, topic: Topic, number: int) -> Iterator[Batch]:
     """The batches of one partition as they were loaded."""
-    ends = np.zeros(topic.partitions, np.int64)
-    for chunk in records.chunks(world, topic):
-        yield from (b for b in encode(chunk, ends, records.limit(topic)) if b.partition == number)
+    for batches in records.batches(world, topic):
+        yield from (batch for batch in batches if batch.partition == number)
 
 
 def _in_batch(wanted: Stored, found: Stored | None) -> str:
