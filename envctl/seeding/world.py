@@ -7,6 +7,7 @@ before it: numbers are unique, in order, and have gaps. Chunks are ranges of the
 from __future__ import annotations
 
 import threading
+from copy import copy
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -55,7 +56,7 @@ class World:
         self.words = {name: pa.array(words, pa.string()) for name, words in dataset.words.items()}
         self.facts: Callable[[str, Integers], Mapping[str, Column]] | None = None
         """Says size, etag and rows of the objects that rows of a relation stand for (set by who makes the objects)."""
-        self._evaluators: dict[tuple[str, str], Evaluator] = {}
+        self._evaluators: dict[tuple[str, str, str], Evaluator] = {}
         self._lookups: dict[tuple[str, ...], Column] = {}
         self._lock = threading.RLock()
 
@@ -144,9 +145,9 @@ class World:
 
     def evaluator(self, relation: str, column: str, source: str) -> Evaluator:
         """The compiled expression of a place; compiled once. `column` is the place's name, for its random streams."""
-        found = self._evaluators.get((relation, column))
+        found = self._evaluators.get((relation, column, source))
         if found is None:
-            found = self._evaluators[relation, column] = compiled(source, Place(relation, column))
+            found = self._evaluators[relation, column, source] = compiled(source, Place(relation, column))
         return found
 
     def lookup(self, relation: str, column: str) -> Column:
@@ -224,6 +225,7 @@ class Chunk:
         self.rows: Integers = np.arange(start, stop, dtype=np.int64) if slots is None else slots + start
         """The rows' numbers."""
         self._made: dict[str, Column | None] = {}
+        self._children: dict[str, Chunk] = {}
         self._whole: tuple[Chunk, Integers] | None = None
 
     def __len__(self) -> int:
@@ -289,11 +291,13 @@ class Chunk:
         spec = self.world.relation(relation)
         if spec.per != self.relation.name:
             raise ExpressionError(f"{relation!r} is not `per: {self.relation.name}`")
-        key = f"children of {relation}"
-        if key not in self.__dict__:
-            self.__dict__[key] = self.world.children(spec, self)
-        found: Chunk = self.__dict__[key]
-        return found
+        if relation not in self._children:
+            # Were this very chunk their parent, both would hold each other, some MB each, until the garbage collector
+            # comes, which counts objects and not bytes.
+            parent = copy(self)
+            parent._children = {}  # noqa: SLF001 - a chunk too
+            self._children[relation] = self.world.children(spec, parent)
+        return self._children[relation]
 
     def _make(self, name: str) -> Column:
         if self._whole:
