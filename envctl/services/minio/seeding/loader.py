@@ -149,7 +149,7 @@ class MinioLoader:
         if there.size != item.size:
             return False
         if item.relation:
-            return there.etag == self._job.facts.of(item.relation, item.row).etag
+            return there.etag == self._job.facts.computed(item.relation, item.row).etag
         md5 = hashlib.md5(usedforsecurity=False)
         for piece in item.open():
             self._job.go_on()
