@@ -29,7 +29,7 @@ UNSIGNED = "UNSIGNED-PAYLOAD"
 """In the place of a body's SHA-256: the body is sent without hashing it for the signature."""
 
 NO_HTTP = "what answers is not HTTP"
-_NO_QUERY: Mapping[str, str] = MappingProxyType({})
+_NONE: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Requests:
     timeout: float
     identity: Identity | None = None
 
-    def send(self, method: str, path: str, query: Mapping[str, str] = _NO_QUERY, body: bytes = b"") -> Answer:
+    def send(self, method: str, path: str, query: Mapping[str, str] = _NONE, body: bytes = b"") -> Answer:
         """Send one request and read its whole answer.
 
         Raises:
@@ -108,13 +108,15 @@ def canonical(query: Mapping[str, str]) -> str:
     return "&".join(f"{quote(k, safe='')}={quote(v, safe='')}" for k, v in sorted(query.items()))
 
 
-def signed(at: Endpoint, identity: Identity, request: tuple[str, str, str], digest: str) -> dict[str, str]:
+def signed(
+    at: Endpoint, identity: Identity, request: tuple[str, str, str], digest: str, more: Mapping[str, str] = _NONE
+) -> dict[str, str]:
     """The headers that sign `request` (method, quoted path, canonical query) for now.
 
-    `digest` is the body's SHA-256 in hexadecimal digits, or `UNSIGNED`.
+    `digest` is the body's SHA-256 in hexadecimal digits, or `UNSIGNED`; `more` are the request's own `x-amz-…` headers.
     """
     now = dt.datetime.now(dt.UTC).strftime("%Y%m%dT%H%M%SZ")
-    headers = {"host": at.address, "x-amz-content-sha256": digest, "x-amz-date": now}
+    headers = dict(sorted({"host": at.address, "x-amz-content-sha256": digest, "x-amz-date": now, **more}.items()))
     names = ";".join(headers)
     lines = "".join(f"{name}:{value}\n" for name, value in headers.items())
     canonical = "\n".join((*request, lines, names, digest))

@@ -100,7 +100,9 @@ class Client:
         method, path = request
         connection = self._connection
         connection.putrequest(method, f"{path}?{query}" if query else path, skip_host=True, skip_accept_encoding=True)
-        for name, value in {**signed(self._at, self._identity, (method, path, query), digest), **headers}.items():
+        own = {name: value for name, value in headers.items() if name.startswith("x-amz-")}
+        sealed = signed(self._at, self._identity, (method, path, query), digest, own)
+        for name, value in {**sealed, **headers}.items():
             connection.putheader(name, value)
         connection.endheaders(body)
 

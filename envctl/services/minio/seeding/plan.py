@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
@@ -10,7 +10,7 @@ from envctl.errors import ConfigurationError, Problem
 from envctl.services.minio.seeding.folders import Contents, files_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Hashable, Iterable, Iterator
 
     from envctl.seeding.objects import Piece
     from envctl.seeding.spec import Bucket, Dataset
@@ -37,7 +37,8 @@ class Item:
     """One object to be stored. `open` gives its bytes, anew at each call.
 
     A generated one stands for `row` of `relation`; a user's file was last `changed` at that time (ns since 1970).
-    `origin` says where it comes from, for people.
+    `origin` says where it comes from, for people. Items with the same
+    `content` have the same bytes; with none, nobody knows.
     """
 
     bucket: str
@@ -48,6 +49,7 @@ class Item:
     relation: str = ""
     row: int = 0
     changed: int = 0
+    content: Hashable = None
 
     @property
     def name(self) -> str:
@@ -79,12 +81,13 @@ def _items(dataset: Dataset, world: World, bucket: Bucket) -> Iterator[Item]:
         for file in files_of(folder, f"minio.buckets.{bucket.name}", dataset.file):
             contents = partial(Contents, file)
             yield Item(bucket.name, file.key, file.size, contents, str(file.path), changed=file.changed)
-    for objects in bucket.objects:
+    for rule, objects in enumerate(bucket.objects):
         bodies = Bodies(world, objects)
         for entry in bodies.entries():
             origin = f"row {entry.row} of {objects.relation}"
             body = partial(bodies.stream, entry)
-            yield Item(bucket.name, entry.key, entry.size, body, origin, objects.relation, entry.row)
+            content = (bucket.name, rule, replace(entry, row=0, key=""))
+            yield Item(bucket.name, entry.key, entry.size, body, origin, objects.relation, entry.row, content=content)
 
 
 def _twice(items: Iterable[Item]) -> Iterator[tuple[Item, str]]:

@@ -15,7 +15,7 @@ from envctl.services.minio.seeding.noted import Note
 from envctl.waiting import in_parallel
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Hashable, Iterator, Sequence
 
     from envctl.model import Endpoint
     from envctl.seeding.loading import Job
@@ -29,7 +29,11 @@ class _Ended(Exception):
 
 
 class Upload:
-    """Stores items, as many at once as the job allows. An object's MD5 is computed while it is sent, and only then."""
+    """Stores items, as many at once as the job allows.
+
+    An object's MD5 is computed while it is sent, and only then. What has the bytes of another object is not made and
+    sent again: the server copies that one.
+    """
 
     def __init__(self, at: Endpoint, job: Job, noted: Noted) -> None:
         self._at, self._job, self._noted = at, job, noted
@@ -43,49 +47,72 @@ class Upload:
             Interrupted: the job was stopped.
 
         """
-        waiting = iter(items)
-        count = min(self._job.jobs, len(items))
+        equals: dict[Hashable, list[Item]] = {}
+        for item in items:
+            equals.setdefault(item.name if item.content is None else item.content, []).append(item)
+        waiting = iter(equals.values())
+        count = min(self._job.jobs, len(equals))
         done = in_parallel({f"connection {number}": lambda: self._work(waiting) for number in range(count)})
         errors = [result for result in done.values() if isinstance(result, Exception)]
         if errors:
             raise next((error for error in errors if not isinstance(error, _Ended)), errors[0])
 
-    def _work(self, waiting: Iterator[Item]) -> None:
+    def _work(self, waiting: Iterator[list[Item]]) -> None:
         try:
             with Client(self._at) as client:
-                while item := self._next(waiting):
-                    self._store(client, item)
+                while equal := self._next(waiting):
+                    first, *others = equal
+                    note = self._store(client, first)
+                    for other in others:
+                        self._go_on()
+                        self._copy(client, first, other, note)
         except BaseException:
             self._failed.set()
             raise
 
-    def _next(self, waiting: Iterator[Item]) -> Item | None:
+    def _next(self, waiting: Iterator[list[Item]]) -> list[Item] | None:
         with self._lock:
             return next(waiting, None)
 
-    def _store(self, client: Client, item: Item) -> None:
+    def _go_on(self) -> None:
+        self._job.go_on()
+        if self._failed.is_set():
+            raise _Ended
+
+    def _store(self, client: Client, item: Item) -> Note:
         wanted = f"object {item.name} stored"
         stream, md5 = item.open(), hashlib.md5(usedforsecurity=False)
         pieces = self._pieces(item, stream, md5)
         answer = client.put(wanted, path(item.bucket, item.key), item.size, kind_of(item.key), pieces)
         if answer.status != OK:
             raise refused(wanted, answer)
-        etag = md5.hexdigest()
-        if answer.etag != etag:
-            found = f"the server made other bytes of it (ETag {answer.etag}, MD5 of what was sent {etag})"
+        note = Note(item.size, md5.hexdigest(), stream.rows, item.changed)
+        if answer.etag != note.etag:
+            found = f"the server made other bytes of it (ETag {answer.etag}, MD5 of what was sent {note.etag})"
             raise SeedFailed(wanted, found, "run `envctl seed` again: it stores the object anew")
-        self._noted.add(item, Note(item.size, etag, stream.rows, item.changed))
+        self._stored(item, note)
+        return note
+
+    def _copy(self, client: Client, source: Item, item: Item, note: Note) -> None:
+        wanted = f"object {source.name} copied to {item.name}"
+        header = {"x-amz-copy-source": path(source.bucket, source.key)}
+        answer = client.request(wanted, ("PUT", path(item.bucket, item.key)), headers=header)
+        if answer.status != OK or note.etag.encode() not in answer.body:
+            raise refused(wanted, answer)
+        self._stored(item, note)
+        self._job.progress(0, item.size)
+
+    def _stored(self, item: Item, note: Note) -> None:
+        self._noted.add(item, note)
         if item.relation:
-            self._job.facts.learn(item.relation, item.row, Fact(item.size, etag, stream.rows))
+            self._job.facts.learn(item.relation, item.row, Fact(note.size, note.etag, note.rows))
         self._job.progress(1, 0)
 
     def _pieces(self, item: Item, stream: Stream, md5: hashlib._Hash) -> Iterator[Piece]:
         """The stream's pieces, hashed, counted, and told of when they were sent."""
         sent = 0
         for piece in stream:
-            self._job.go_on()
-            if self._failed.is_set():
-                raise _Ended
+            self._go_on()
             md5.update(piece)
             sent += len(piece)
             if sent > item.size:
