@@ -131,7 +131,7 @@ class _Records:
     """Takes records off a batch, front to back."""
 
     def __init__(self, content: memoryview) -> None:
-        self._content, self._at = content, 0
+        self._content, self._at = content.cast("B"), 0  # Arrow's bytes are signed
 
     def record(self, batch: Stored) -> Record:
         """The next one."""
