@@ -97,8 +97,7 @@ class Glimpse(World):
     def _looked_up(self, key: tuple[str, ...], make: Callable[[], Column]) -> Column:
         """As World; what needs itself is found, not followed for ever."""
         if key in self._making:
-            place = (key[1], "count") if key[0] == "rows" else key[1:3] if key[0] == "tally" else key[:2]
-            raise WorldError(place[0], place[1], "is defined by itself")
+            raise ExpressionError("is defined by itself")
         self._making.add(key)
         try:
             return super()._looked_up(key, make)

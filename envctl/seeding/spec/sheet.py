@@ -150,7 +150,8 @@ def _merge(sheet: Sheet, into: dict[str, Any], values: dict[str, Any], place: Pl
         origin = Origin(layer.file, layer.lines.get(at, 0))
         if value is None:
             if key not in into:
-                sheet.problems.append(Problem("is empty", ".".join(at), layer.file, origin.line))
+                hint = "; a value with a comma needs quotes between { and }" if ")" in key else ""
+                sheet.problems.append(Problem(f"is empty{hint}", ".".join(at), layer.file, origin.line))
             else:
                 del into[key]
                 _forget(sheet, at)

@@ -93,7 +93,8 @@ class _Trials:
                 self.draft.problem(place, error.why + _hint(error.why, source))
             else:
                 self._elsewhere.append(error)
-        except Exception as error:  # noqa: BLE001 - whatever goes wrong in numpy or Arrow, this expression made it
+        except (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as error:
+            # What numpy and Arrow refuse, such as numbers of more than 64 bits.
             self.draft.problem(place, f"cannot be made: {type(error).__name__}: {error}")
 
     def _chunk(self, relation: str, *, deciding: bool) -> Chunk:
