@@ -62,7 +62,7 @@ class Bodies:
 
     def __init__(self, world: World, objects: Objects) -> None:
         self._world, self._objects = world, objects
-        self._versions = {str(name) for name in objects.versions}
+        self._versions = [str(name) for name in objects.versions]
         if not world.relation(objects.content).open:
             raise WorldError(objects.content, "", "must be open: objects take as many of its rows as they need")
         self._made: dict[tuple[str, str], JsonLines | Csv | Parquet] = {}
@@ -87,7 +87,7 @@ class Bodies:
         return self._planned(chunk)[place]
 
     def stream(self, entry: Entry) -> Stream:
-        """The object's exact bytes, once; makes at most a few MB at a time."""
+        """The object's exact bytes, once; makes no more than some MB at a time."""
         return Stream(empty() if entry.defect is Defect.EMPTY else self._body(entry).pieces())
 
     def fact(self, entry: Entry) -> Fact:
@@ -99,14 +99,14 @@ class Bodies:
         return Fact(size, digest.hexdigest(), stream.rows)
 
     def _body(self, entry: Entry) -> LineBody | ParquetBody:
-        file = self._file(entry.format, entry.version)
+        file = self._file(entry.format, entry.version, entry.content_of)
         if isinstance(file, Parquet):
             return ParquetBody(file, entry.content_of, entry.size, entry.defect)
         return LineBody(file, entry.content_of, entry.size, entry.defect)
 
-    def _file(self, kind: str, version: str) -> JsonLines | Csv | Parquet:
+    def _file(self, kind: str, version: str, parent: int) -> JsonLines | Csv | Parquet:
         if (kind, version) not in self._made:
-            self._made[kind, version] = _FORMATS[kind](Records(self._world, self._objects, version))
+            self._made[kind, version] = _FORMATS[kind](Records(self._world, self._objects, version, parent))
         return self._made[kind, version]
 
     def _planned(self, chunk: Chunk) -> list[Entry]:

@@ -34,7 +34,7 @@ class Csv:
         names = ["_".join(path) for path in records.paths]
         self.header = ",".join(_quoted(name) for name in names) + "\n"
         if len(set(names)) < len(names):
-            raise records.problem(0, f"two columns of a CSV file have one name among {', '.join(names)}")
+            raise records.problem(records.parent, f"two columns of a CSV file have one name among {', '.join(names)}")
 
     def rows(self, parent: int, start: int, stop: int) -> pa.StringArray:
         """The lines of these rows, each with its newline."""
@@ -51,12 +51,11 @@ class Csv:
         path = min(reversed(fields), key=lambda path: _rank(fields[path]))
         if _rank(fields[path]) == _NEVER:
             raise self.records.problem(parent, "a CSV file gets its exact size in a text or a number: add such a field")
-        written, blanks = text(fields[path])[0].as_py(), by
-        if fields[path].kind in _NUMBERS:
-            sign = "-" if written.startswith("-") else ""
-            written, blanks = sign + "0" * by + written.removeprefix("-"), 0
-        fields[path] = Column(Kind.TEXT, pa.array([written + " " * blanks]))
-        return bytes(contiguous(self._lines(fields)))
+        wanted, written = len(self._line(fields)) + by, text(fields[path])[0].as_py()
+        number = fields[path].kind in _NUMBERS
+        while len(line := self._line({**fields, path: _longer(written, by, number=number)})) < wanted:
+            by += wanted - len(line)  # an empty text has lost its quotes
+        return line
 
     @staticmethod
     def broken(line: bytes) -> bytes:
@@ -65,12 +64,15 @@ class Csv:
             return line.replace(b",", b";")
         return b"," + line[1:]
 
+    def _line(self, fields: dict[Path, Column]) -> bytes:
+        return bytes(contiguous(self._lines(fields)))
+
     @staticmethod
     def _lines(fields: dict[Path, Column]) -> pa.StringArray:
-        pieces: list[pa.StringArray | str] = []
-        for column in fields.values():
-            pieces += [_field(column, alone=len(fields) == 1), ","]
-        return pc.binary_join_element_wise(*pieces[:-1], "\n", "")
+        values = [_field(column, alone=len(fields) == 1) for column in fields.values()]
+        # Arrow puts separators between at half the price of pieces, but none behind.
+        values[-1] = pc.binary_join_element_wise(values[-1], "\n", "")
+        return pc.binary_join_element_wise(*values, ",")
 
 
 _NEVER = 5
@@ -81,6 +83,13 @@ def _rank(column: Column) -> int:
     null = column.valid is not None and not column.valid[0]
     order = {Kind.JSON: 0, Kind.TEXT: 1, Kind.INT: 2, Kind.DECIMAL: 2, Kind.NULL: 3}
     return _NEVER if column.kind not in order else 3 if null else order[column.kind]
+
+
+def _longer(written: str, by: int, *, number: bool) -> Column:
+    """One value with zeros in front or blanks behind."""
+    sign = "-" if written.startswith("-") and number else ""
+    found = sign + "0" * by + written.removeprefix(sign) if number else written + " " * by
+    return Column(Kind.TEXT, pa.array([found]))
 
 
 def _field(column: Column, *, alone: bool) -> pa.StringArray:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     Integers = NDArray[np.int64]
 
-PIECE = 512 * 1024
+PIECE = 1 << 20
 """Bytes of a piece, about: large enough that Python's share is small, small enough for a core's cache."""
 
 _FIRST = 64

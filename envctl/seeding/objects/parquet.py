@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     Integers = NDArray[np.int64]
 
-GROUP = 2 << 20
+GROUP = 4 << 20
 """Bytes of a row group, about; it is what a stream holds in memory. Part of the format: another value, other bytes."""
 
 _MOST_ROWS = 1 << 17
@@ -50,7 +50,7 @@ class Parquet:
 
     def __init__(self, records: Records) -> None:
         self.records = records
-        probe = records.fields(0, 0, _PROBED)
+        probe = records.fields(records.parent, 0, _PROBED)
         self.leaves = [Leaf(path, c.kind, c.scale, c.valid is not None) for path, c in probe.items()]
         self.schema = thrift.listed(_elements(_ROOT, {leaf.path: leaf for leaf in self.leaves}))
 

@@ -19,7 +19,9 @@ Path = tuple[str, ...]
 class Records:
     """The records of one version; the rows of any parent row, from any row on."""
 
-    def __init__(self, world: World, objects: Objects, version: str) -> None:
+    def __init__(self, world: World, objects: Objects, version: str, parent: int) -> None:
+        self.parent = parent
+        """A parent row that there is; the fields' kinds are the same for all."""
         self._world, self._content = world, objects.content
         shape = {str(name): shape for name, shape in objects.versions.items()}[version]
         self._sources = dict(_leaves(shape))

@@ -10,7 +10,7 @@ Pieces = Generator[Piece, None, int]
 
 
 class Stream(Iterator[Piece]):
-    """An object's exact bytes, once, in pieces of at most about 1 MB (a single row may be longer)."""
+    """An object's exact bytes, once: 1 MB of lines at a time, or a column of a row group of 4 MB."""
 
     rows: int
     """The object's intact rows: there when all its bytes were taken, and not before."""
