@@ -21,13 +21,14 @@ WHERE c.relkind IN ('r', 'p') AND n.nspname !~ '^pg_' AND n.nspname NOT IN ('inf
 ORDER BY c.oid, a.attnum
 """
 
-# `hash_record_extended` takes what has a default hash operator class; a varchar is hashed as the text that it is.
+# `hash_record_extended` takes what has a default hash operator class; a varchar is hashed as the text that it is. Enums
+# are not among them: their hash is that of an OID, which is another in each database.
 _TYPES = """
 SELECT t.oid, t.typtype::text, t.typbasetype, t.typtypmod, t.typcategory::text,
-       t.typtype = 'e' OR t.oid = 1043 OR EXISTS (
+       t.oid = 1043 OR EXISTS (
            SELECT FROM pg_opclass o JOIN pg_am m ON m.oid = o.opcmethod
            WHERE m.amname = 'hash' AND o.opcdefault AND o.opcintype = t.oid)
-FROM pg_type t WHERE t.oid IN (SELECT atttypid FROM pg_attribute) OR t.typtype IN ('d', 'e')
+FROM pg_type t
 """
 
 # What the dataset's SQL made: every object of these catalogs that is new, except what goes with another new one.

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import psycopg
 
     from envctl.seeding.loading import Job
-    from envctl.seeding.world import Chunk
+    from envctl.seeding.world import World
     from envctl.services.postgres.seeding.connection import Connection
     from envctl.services.postgres.seeding.plan import Source
 
@@ -64,16 +64,26 @@ class Agenda:
 
 @dataclass
 class _Sent:
-    """What one COPY has sent so far."""
+    """What one COPY has sent so far. It holds no values: a group's chunks are more than its bytes."""
 
+    world: World
     source: Source
     bytes: int = 0
     marks: list[Mark] = field(default_factory=list)
-    chunks: list[Chunk] = field(default_factory=list)
 
     @property
     def rows(self) -> int:
+        """Rows of all its chunks."""
         return sum(mark.rows for mark in self.marks)
+
+    def place(self, position: int) -> str:
+        """`row 4711 of relation orders`, of a position in what was sent."""
+        relation = self.source.table.relation
+        for mark in self.marks:
+            if position < mark.rows:
+                return f"row {int(self.world.chunk(relation, mark.chunk).rows[position])} of relation {relation}"
+            position -= mark.rows
+        return f"a row of relation {relation}"
 
 
 class Filler:
@@ -86,7 +96,7 @@ class Filler:
         """Take chunks and load them until none is left."""
         while (found := self._agenda.next()) is not None:
             source, chunk = found
-            sent = _Sent(source)
+            sent = _Sent(self._job.world, source)
             with explained(sent), connection.transaction():
                 connection.execute(f"SET LOCAL ROLE {OWNER}")
                 if source.file:
@@ -133,7 +143,6 @@ class Filler:
 def _encoded(job: Job, sent: _Sent, index: int) -> memoryview:
     """The bytes of one chunk, and its mark."""
     chunk = job.world.chunk(sent.source.table.relation, index)
-    sent.chunks.append(chunk)
     layout = sent.source.layout
     columns = sent.source.columns(chunk)
     sent.marks.append(Mark(index, len(chunk), sums.of_chunk(layout.columns, columns)))
@@ -154,7 +163,7 @@ class explained:  # noqa: N801 - a context manager, used as a function
 
         source = self._sent.source
         if isinstance(error, EncodingError):
-            where = _row_of(self._sent.chunks[-1:], error.row)
+            where = self._sent.place(sum(mark.rows for mark in self._sent.marks[:-1]) + error.row)
             raise _failed(source, f"column {error.column!r}, {where}: {error.why}") from error
         if isinstance(error, WorldError):
             raise _failed(source, str(error)) from error
@@ -176,16 +185,7 @@ def _told(sent: _Sent, error: psycopg.Error) -> str:
         where = str(sent.source.file.path) if sent.source.file else f"relation {sent.source.table.relation}"
         return f"{where}: {described(error)}"
     line, column, value = int(place[1]), place[2], place[3]
-    where = sent.source.file.place(line) if sent.source.file else _row_of(sent.chunks, line - 1)
+    where = sent.source.file.place(line) if sent.source.file else sent.place(line - 1)
     said = f"{where}: " + (f"column {column!r}: " if column else "")
     said += described(error)
     return f"{said}; value {value}" if column and value and value not in said else said
-
-
-def _row_of(chunks: Sequence[Chunk], position: int) -> str:
-    """`row 4711 of relation orders`, of a position in what was sent."""
-    for chunk in chunks:
-        if position < len(chunk):
-            return f"row {int(chunk.rows[position])} of relation {chunk.relation.name}"
-        position -= len(chunk)
-    return "a row that was sent"
