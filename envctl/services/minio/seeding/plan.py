@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Iterator
 
     from envctl.seeding.objects import Piece
-    from envctl.seeding.spec import Bucket, Dataset
+    from envctl.seeding.spec import Bucket, Dataset, Objects
     from envctl.seeding.world import World
 
 _LONGEST_KEY, _LONGEST_NAME = 1024, 255
@@ -36,9 +36,10 @@ class Stream(Protocol):
 class Item:
     """One object to be stored. `open` gives its bytes, anew at each call.
 
-    A generated one stands for `row` of `relation`; a user's file was last `changed` at that time (ns since 1970).
-    `origin` says where it comes from, for people. Items with the same
-    `content` have the same bytes; with none, nobody knows.
+    A generated one whose facts others ask for stands for `row` of `relation`; a user's file was last `changed` at that
+    time (ns since 1970).
+    `origin` says where it comes from, for people. Items with the same `content` have the same bytes; with none,
+    nobody knows.
     """
 
     bucket: str
@@ -58,13 +59,18 @@ class Item:
 
 
 def planned(dataset: Dataset, world: World) -> list[Item]:
-    """All objects of all buckets, in the dataset's order.
+    """All objects of all buckets: first users' files, then generated ones; in the dataset's order.
 
     Raises:
         ConfigurationError: a key is made twice or is none, a folder is missing or holds what is no file.
 
     """
-    items = [item for bucket in dataset.buckets.values() for item in _items(dataset, world, bucket)]
+    items = [item for bucket in dataset.buckets.values() for item in _files(dataset, bucket)]
+    known: set[str] = set()
+    for bucket, rule in ((b, rule) for b in dataset.buckets.values() for rule in b.objects):
+        # Where several rules make objects from one relation, its facts are those of the first.
+        items += _generated(world, bucket.name, rule, "" if rule.relation in known else rule.relation)
+        known.add(rule.relation)
     problems = [*_twice(items), *_unusable(items)]
     if problems:
         told = [Problem(why, f"minio.buckets.{item.bucket}", dataset.file) for item, why in problems[:_TOLD]]
@@ -74,20 +80,21 @@ def planned(dataset: Dataset, world: World) -> list[Item]:
     return items
 
 
-def _items(dataset: Dataset, world: World, bucket: Bucket) -> Iterator[Item]:
-    from envctl.seeding.objects import Bodies
-
+def _files(dataset: Dataset, bucket: Bucket) -> Iterator[Item]:
     for folder in bucket.folders:
         for file in files_of(folder, f"minio.buckets.{bucket.name}", dataset.file):
             contents = partial(Contents, file)
             yield Item(bucket.name, file.key, file.size, contents, str(file.path), changed=file.changed)
-    for rule, objects in enumerate(bucket.objects):
-        bodies = Bodies(world, objects)
-        for entry in bodies.entries():
-            origin = f"row {entry.row} of {objects.relation}"
-            body = partial(bodies.stream, entry)
-            content = (bucket.name, rule, replace(entry, row=0, key=""))
-            yield Item(bucket.name, entry.key, entry.size, body, origin, objects.relation, entry.row, content=content)
+
+
+def _generated(world: World, bucket: str, rule: Objects, relation: str) -> Iterator[Item]:
+    from envctl.seeding.objects import Bodies
+
+    bodies = Bodies(world, rule)
+    for entry in bodies.entries():
+        body, origin = partial(bodies.stream, entry), f"row {entry.row} of {rule.relation}"
+        content = (bucket, id(rule), replace(entry, row=0, key=""))
+        yield Item(bucket, entry.key, entry.size, body, origin, relation, entry.row, content=content)
 
 
 def _twice(items: Iterable[Item]) -> Iterator[tuple[Item, str]]:
