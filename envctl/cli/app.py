@@ -29,6 +29,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "Data": {
         "seed": ("seed", "Load a dataset, or compare what is there with it."),
+        "datasets": ("datasets", "List the datasets that can be loaded."),
     },
     "Use": {
         "env": ("env", "Print connection data for a shell, a program or CI."),
