@@ -25,7 +25,7 @@ from envctl.protocols import HasIdentities, HasOptions
 from envctl.readiness import Readiness
 from envctl.reports import Phase, UpReport
 from envctl.residents import Residents
-from envctl.seeder.run import forget_lost
+from envctl.seeding.journal import FILE as SEED_JOURNAL
 from envctl.selection import DEFAULT_PROFILES, check_names, check_services, select
 from envctl.takedown import remove
 from envctl.waiting import Deadline
@@ -80,7 +80,6 @@ class Bringup:
         began, deadline = time.time(), Deadline(self.settings.timeout)
         recreated = self._start(model, recreate=recreate)
         residents = self._living(model)
-        forget_lost(self.engine, self.folder)
         answers = self._wait(residents, deadline)
         self._remember(answers)
         emit("environment.up", environment=self.settings.name, ms=self._ms())
@@ -108,6 +107,9 @@ class Bringup:
                 f"its volumes are there ({', '.join(left)}), but neither {self.folder.path} nor a container has them",
                 f"remove the data with `envctl --env {self.settings.name} down`, then run `up` again",
             )
+        if not left and not self.before:
+            # What was loaded once went with the volumes, by whatever hand.
+            (self.folder.path / SEED_JOURNAL).unlink(missing_ok=True)
 
     def _model(self) -> Model:
         """The compose model of what was asked for, with options applied."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
-from envctl.engine.ground import Ground
+from envctl.engine import ground
 from envctl.errors import SeedFailed
 from envctl.events import emit
 from envctl.model import State
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
     from envctl.config import Settings
     from envctl.engine.docker_engine import DockerEngine
-    from envctl.model import Container
     from envctl.residents import Residents
     from envctl.state import StateFolder
 
@@ -37,22 +36,15 @@ class Seeder:
     `begin` for each service that is ready → `finish`; and `abort` when anything fails, here or elsewhere.
     """
 
-    def __init__(
-        self,
-        request: Request,
-        engine: DockerEngine,
-        folder: StateFolder,
-        environment: object,
-        ground: Ground | None = None,
-    ) -> None:
+    def __init__(self, request: Request, engine: DockerEngine, folder: StateFolder, environment: object) -> None:
         self._request, self._folder, self._environment = request, folder, environment
-        self._ground = ground or Ground(engine)
-        self._journal = Journal(folder)
+        self._engine = engine
         self._stop = threading.Event()
         self._shares: dict[str, Share] = {}
         self._absent: tuple[str, ...] = ()
         self._workers: Workers[SeedShare] = Workers(f"dataset {request.dataset!r}", self._stop)
         self._begun: set[str] = set()
+        self._clock = Deadline(float("inf"))
 
     def prepare(self, plan: Callable[[Request, threading.Event], Plan] = Plan.of) -> None:
         """Begin to read the dataset."""
@@ -67,7 +59,7 @@ class Seeder:
             SeedFailed: the environment has none of the services that the dataset fills.
 
         """
-        plan = self._plan.result()
+        self._journal, plan = Journal(self._folder), self._plan.result()
         selected = plan.selected(self._request.services)
         self._absent = tuple(name for name in selected if name not in services)
         there = [name for name in selected if name in services]
@@ -77,18 +69,17 @@ class Seeder:
                 f"this environment has {', '.join(sorted(services))}",
                 f"bring one up: `envctl up --service {selected[0]}`",
             )
-        plan.check_room(self._journal, there, self._ground.free())
+        plan.check_room(self._journal, there, ground.free(self._engine))
 
     def enter(self, residents: Residents) -> None:
         """Take up the services as they live now; from here on there is no proof that anything is loaded."""
         plan = self._plan.result()
-        self._residents, self._clock = residents, Deadline(float("inf"))
+        self._residents = residents
         proof.withdrawn(self._folder)
-        volumes = self._ground.volumes(self._folder.name)
         selected, services = plan.selected(self._request.services), residents.services
         for name in services:
             if name in selected and isinstance(service := services[name], Seedable):
-                self._shares[name] = self._share(name, service, plan, volumes)
+                self._shares[name] = self._share(name, service, plan)
         sizes = {name: {"rows": share.size.rows, "bytes": share.size.bytes} for name, share in self._shares.items()}
         dataset = plan.dataset
         emit("seed.started", dataset=dataset.name, digest=dataset.digest, scale=dataset.scale, services=sizes)
@@ -103,6 +94,8 @@ class Seeder:
         share = self._shares.get(service)
         if share is None or service in self._begun:
             return
+        if not self._begun:
+            self._clock = Deadline(float("inf"))
         self._begun.add(service)
         self._workers.start(service, lambda: self._work(share))
 
@@ -150,10 +143,10 @@ class Seeder:
         self._no_more_facts()
         self._workers.end()
 
-    def _share(self, name: str, service: Seedable, plan: Plan, volumes: Mapping[str, str]) -> Share:
+    def _share(self, name: str, service: Seedable, plan: Plan) -> Share:
         job, progress = plan.job(name, self._journal)
-        place = _place(self._residents.containers[name], volumes)
-        return Share(name, service, self._residents.endpoint(name), job, progress, place, self._request.force)
+        container = self._residents.containers[name].id
+        return Share(name, service, self._residents.endpoint(name), job, progress, container, self._request.force)
 
     def _require_running(self, service: str) -> None:
         state = self._residents.containers[service].state
@@ -232,20 +225,3 @@ def seeder_for(settings: Settings, engine: DockerEngine, folder: StateFolder, en
     """The run for what the settings ask for; None when they name no dataset."""
     request = Request.of(settings)
     return Seeder(request, engine, folder, environment) if request else None
-
-
-def forget_lost(engine: DockerEngine, folder: StateFolder) -> None:
-    """Forget what was loaded into volumes and containers that are gone, so that nobody believes it there."""
-    journal = Journal(folder)
-    if not journal.services():
-        return
-    volumes = Ground(engine).volumes(folder.name)
-    now = {c.service: _place(c, volumes) for c in engine.containers(folder.name)}
-    for service in journal.services():
-        if service in now and journal.page(service).get("place") != now[service]:
-            journal.forget(service)
-
-
-def _place(container: Container, volumes: Mapping[str, str]) -> dict[str, str]:
-    """What holds a service's data: its volumes and when each was made; without one, the container itself."""
-    return {v: volumes[v] for v in container.volumes if v in volumes} or {container.name: container.id}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +12,6 @@ from envctl.reports import SeedShare
 from envctl.seeding.manifest import CLEARING, LOADED, LOADING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from envctl.model import Endpoint
     from envctl.seeding.loading import Job, Seedable
     from envctl.seeding.progress import Progress
@@ -39,8 +37,8 @@ class Standing(StrEnum):
 class Share:
     """One service's part in one `seed`.
 
-    `place` names what the data is kept in, so that a page about a volume that is gone counts for nothing. With `force`
-    whatever is there is removed first, also what belongs to no dataset.
+    `container` is what serves the data now. With `force` whatever is there is removed first, also what belongs to no
+    dataset.
     """
 
     service: str
@@ -48,7 +46,7 @@ class Share:
     at: Endpoint
     job: Job
     progress: Progress
-    place: Mapping[str, str] = field(default_factory=dict)
+    container: str = ""
     force: bool = False
 
     def __post_init__(self) -> None:
@@ -65,9 +63,6 @@ class Share:
 
         """
         self._page = self.job.notes.page()
-        if self._page and self._page.get("place") != self.place:
-            self.job.notes.forget()
-            self._page = {}
         self.standing, self.assessed = self._found(), True
         if self.standing is Standing.LOADED and not self.force:
             self._refuse_conflicts()
@@ -81,6 +76,7 @@ class Share:
 
         """
         if self.standing is Standing.THERE:
+            self.job.notes.set(container=self.container)
             emit("seed.skipped", service=self.service, reason="loaded already")
             return SeedShare(self.size.rows, self.size.bytes, 0.0, str(self.standing))
         self.progress.begin(self.size)
@@ -101,7 +97,8 @@ class Share:
         if self.force or page.get("digest") != self.job.dataset.digest or state == CLEARING:
             return Standing.REPLACED
         if state == LOADING:
-            return Standing.RESUMED
+            # Another container may have another volume, where notes on how far it had come lead astray.
+            return Standing.RESUMED if page.get("container") == self.container else Standing.REPLACED
         # What somebody has damaged since cannot be gone on from: the marks of what was loaded may have survived it.
         return Standing.THERE if self.loader.present() else Standing.REPLACED
 
@@ -110,7 +107,7 @@ class Share:
         if self._page:
             self._clear(str(self._page.get("dataset", "")), self._page.get("footprint", {}))
         footprint = self.loader.footprint()
-        if self.force:
+        if self.force and self.loader.conflicts():
             self._clear("", footprint)
         if self._page or self.force:
             self._refuse_conflicts()
@@ -122,7 +119,7 @@ class Share:
             scale=dataset.scale,
             state=LOADING,
             footprint=footprint,
-            place=dict(self.place),
+            container=self.container,
             bytes=self.size.bytes,
         )
 
@@ -131,8 +128,7 @@ class Share:
             self.job.notes.set(state=CLEARING)
         removed = self.seedable.clear(self.at, footprint)
         self.job.notes.forget()
-        if dataset or removed:
-            emit("seed.replaced", service=self.service, dataset=dataset, removed=removed)
+        emit("seed.replaced", service=self.service, dataset=dataset, removed=removed)
 
     def _refuse_conflicts(self) -> None:
         if conflicts := self.loader.conflicts():
