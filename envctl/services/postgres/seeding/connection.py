@@ -48,6 +48,7 @@ _LOST = "its connection was lost"
 _LOST_ADVICE = (
     "look into `envctl logs postgres`, bring it up with `envctl up`, then `envctl seed` again: it goes on from here"
 )
+_SHUT_DOWN = frozenset({"57P01", "57P02", "57P03"})
 _LOCKED = "55P03"
 
 
@@ -101,7 +102,7 @@ def failing(wanted: str, advice: str = "") -> Iterator[None]:
 
 def lost(error: psycopg.Error) -> bool:
     """Whether the error is that nobody is there any more."""
-    return not error.sqlstate or error.sqlstate[:2] in {"08", "57"}
+    return not error.sqlstate or error.sqlstate[:2] == "08" or error.sqlstate in _SHUT_DOWN
 
 
 def described(error: psycopg.Error) -> str:

@@ -104,7 +104,7 @@ class Layout:
                 pending.append((">i4", -1))
             elif form(target) in _TEXTS:
                 pending += _length(target, column, valid)
-                pieces += [_structured(pending, len(column)), _written(column, valid)]
+                pieces += [_structured(pending, len(column)), _written(target, column, valid)]
                 pending = []
             elif valid is None:
                 pending += _fixed(target, column)
@@ -162,8 +162,10 @@ def _length(target: TableColumn, column: Column, valid: NDArray[np.bool_] | None
     return [*head, ("u1", 1)] if target.type == _JSONB and valid is None else head
 
 
-def _written(column: Column, valid: NDArray[np.bool_] | None) -> pa.Array:
-    return column.strings if valid is None else chosen(valid, column.strings, "")
+def _written(target: TableColumn, column: Column, valid: NDArray[np.bool_] | None) -> pa.Array:
+    if valid is None:
+        return column.strings
+    return chosen(valid, joined(b"\1", column.strings) if target.type == _JSONB else column.strings, "")
 
 
 def _fixed(target: TableColumn, column: Column) -> list[Field]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from envctl.errors import SeedFailed
-from envctl.seeding.world import WorldError
+from envctl.seeding.chunk import WorldError
 from envctl.services.postgres.seeding import encoding, ledger, sums
 from envctl.services.postgres.seeding.connection import OWNER, described, failing, lost
 from envctl.services.postgres.seeding.encoding import EncodingError

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from envctl.errors import ConfigurationError, Problem
+from envctl.seeding.chunk import WorldError
 from envctl.seeding.column import Column, Kind
-from envctl.seeding.world import WorldError
 from envctl.services.postgres.seeding import files, numerics
 from envctl.services.postgres.seeding.catalog import quoted, split
 from envctl.services.postgres.seeding.encoding import ACCEPTED, Layout, form
@@ -17,8 +17,9 @@ from envctl.services.postgres.seeding.encoding import ACCEPTED, Layout, form
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from envctl.seeding.chunk import Chunk
     from envctl.seeding.spec import Dataset, Table
-    from envctl.seeding.world import Chunk, World
+    from envctl.seeding.world import World
     from envctl.services.postgres.seeding.catalog import TableColumn, Target
     from envctl.services.postgres.seeding.files import File
 
