@@ -75,18 +75,12 @@ class Draft:
         return found if isinstance(found, dict) else {}
 
     def each(self, part: Mapping[str, Any], place: Place) -> Iterator[tuple[Place, Any]]:
-        """The items of what may be a list or a single item, with their places."""
+        """The items, with their places, of what may be a list, a mapping by name, or a single item."""
         found = part.get(place[-1])
-        items = enumerate(found) if isinstance(found, list) else [(None, found)]
-        for number, item in items:
-            if item is not None:
-                yield (place if number is None else (*place, str(number))), item
-
-    def rules(self, part: Mapping[str, Any], place: Place) -> Iterator[tuple[Place, dict[str, Any]]]:
-        """The rules of a list, or of a mapping by name, with their places."""
-        found = part.get(place[-1]) or {}
+        if not isinstance(found, dict | list):
+            return iter([] if found is None else [(place, found)])
         named = found.items() if isinstance(found, dict) else enumerate(found)
-        return (((*place, str(key)), rule) for key, rule in named if rule is not None)
+        return (((*place, str(key)), item) for key, item in named if item is not None)
 
     def file(self, place: Place, written: str) -> Path | None:
         """The file that is named at `place`; None, and a problem, where there is none."""

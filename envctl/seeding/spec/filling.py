@@ -119,7 +119,7 @@ def _judge_topic(draft: Draft, place: Place, part: dict[str, Any], *, keyed: boo
 def redis(draft: Draft) -> Redis:
     """What `redis` says."""
     part = draft.part("redis")
-    found = [_keys(draft, place, rule) for place, rule in draft.rules(part, ("redis", "keys"))]
+    found = [_keys(draft, place, rule) for place, rule in draft.each(part, ("redis", "keys"))]
     return Redis(tuple(rule for rule in found if rule), draft.paths(part, ("redis", "commands")))
 
 

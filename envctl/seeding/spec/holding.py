@@ -43,7 +43,7 @@ def _bucket(draft: Draft, name: str, part: dict[str, Any]) -> Bucket:
             place, "S3 takes no bucket's name with '..', '.-' or '-.', that begins with xn--, or is an address"
         )
     folders = [_folder(draft, at, item) for at, item in draft.each(part, (*place, "folders"))]
-    rules = [_objects(draft, at, rule) for at, rule in draft.rules(part, (*place, "objects"))]
+    rules = [_objects(draft, at, rule) for at, rule in draft.each(part, (*place, "objects"))]
     return Bucket(name, tuple(folder for folder in folders if folder), tuple(rules))
 
 
