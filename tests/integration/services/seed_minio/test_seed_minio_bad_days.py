@@ -1,0 +1,95 @@
+"""Loading into MinIO when something dies, refuses or changes meanwhile."""
+
+from __future__ import annotations
+
+import pickle
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from envctl.errors import SeedFailed
+from envctl.model import Identity
+from tests.integration.services.seed_minio.runs import MINIO, Seeding, bucket_of, etags
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from envctl.seeding.spec import Dataset
+    from tests.integration.services.conftest import Running
+
+
+def test_wrong_passwords_are_told_with_the_servers_code(start: Callable[..., Seeding], server: Running) -> None:
+    """And with what to do; the password is not in it."""
+    wrong = replace(server.at, admin=Identity("admin", "wr0ngwr0ng"))
+    with pytest.raises(SeedFailed, match="envctl down") as raised:
+        start(wrong).load()
+    assert "wr0ng" not in str(raised.value)
+
+
+def test_a_file_that_changes_while_it_is_sent_is_not_stored(start: Callable[..., Seeding], own: Path) -> None:
+    """Not even half of it; the next load stores it as it is then."""
+    run = start(jobs=1)
+    run.loader.size()
+    (own / "deep" / "b.bin").write_bytes(b"other")
+    with pytest.raises(SeedFailed, match=r"b\.bin stored\n  found: it changed while it was read"):
+        run.load()
+    bucket = bucket_of(run)
+    assert "mine/deep/b.bin" not in etags(run.at, bucket)
+    assert start().load()[f"{bucket}/mine/deep/b.bin"] == b"other"
+
+
+CHILD = """
+import pickle, sys
+from tests.integration.services.seed_minio.runs import Seeding
+run = Seeding(*pickle.load(open(sys.argv[1], "rb")))
+run.on_progress = lambda: print(flush=True)
+run.load()
+"""
+
+
+@pytest.mark.parametrize("moments", [(1, 12), (5, 3), (17, 1)])
+def test_killed_at_any_moment_it_is_gone_on_from(
+    start: Callable[..., Seeding], dataset: Dataset, tmp_path: Path, moments: tuple[int, ...]
+) -> None:
+    """SIGKILL after so many pieces, twice; then all is as if nothing had been."""
+    (tmp_path / "run").write_bytes(pickle.dumps((start().at, dataset, tmp_path / "state")))
+    for pieces in moments:
+        command = [sys.executable, "-c", CHILD, str(tmp_path / "run")]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=Path(__file__).parents[4]) as child:
+            assert child.stdout
+            for _ in range(pieces):
+                child.stdout.readline()
+            child.kill()
+        assert child.returncode == -signal.SIGKILL
+    last = start()
+    found = last.load()
+    assert found == {item.name: b"".join(item.open()) for item in last.loader._items}
+    assert start().loader.footprint()["buckets"] == [bucket_of(last)]
+
+
+def test_a_server_killed_in_the_middle_ends_the_load_and_the_next_one_repairs(
+    start: Callable[..., Seeding], server: Running
+) -> None:
+    """It says what to do, and nothing of what was under way is there as an object."""
+    run = start()
+    run.on_progress = lambda: server.docker("kill", server.container()) if len(run.told) == 7 else None
+    with pytest.raises(SeedFailed, match="run `envctl seed` again: it goes on"):
+        run.load()
+    server.docker("start", server.container())
+    server.ready()
+    last = start()
+    assert last.load() == {item.name: b"".join(item.open()) for item in last.loader._items}
+
+
+def test_a_server_that_went_back_to_before_is_loaded_again(start: Callable[..., Seeding]) -> None:
+    """What is noted and not there is stored: the journal alone proves nothing."""
+    run = start()
+    footprint, found = run.loader.footprint(), run.load()
+    MINIO.clear(run.at, footprint)
+    assert not start().loader.present()
+    assert start().load() == found
