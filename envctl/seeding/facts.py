@@ -7,6 +7,8 @@ tables that name them do not make them again.
 from __future__ import annotations
 
 import threading
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,9 +16,10 @@ import numpy as np
 import pyarrow as pa
 
 from envctl.seeding.column import Column, Kind
+from envctl.seeding.expressions import ExpressionError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
@@ -30,6 +33,19 @@ class Fact:
     size: int
     etag: str
     rows: int
+
+
+_MADE: ContextVar[frozenset[str]] = ContextVar("relations whose objects are being made", default=frozenset())
+
+
+@contextmanager
+def being_made(relation: str) -> Iterator[None]:
+    """Here what the bytes of the relation's objects depend on is evaluated: whoever asks for their facts is refused."""
+    token = _MADE.set(_MADE.get() | {relation})
+    try:
+        yield
+    finally:
+        _MADE.reset(token)
 
 
 class Facts:
@@ -78,7 +94,14 @@ class Facts:
         return known
 
     def columns(self, relation: str, rows: Integers) -> dict[str, Column]:
-        """`size`, `etag` and `rows` of the objects of these rows (what `fact()` gives)."""
+        """`size`, `etag` and `rows` of the objects of these rows (what `fact()` gives).
+
+        Raises:
+            ExpressionError: the objects' bytes depend on them.
+
+        """
+        if relation in _MADE.get():
+            raise ExpressionError(f"fact(): the bytes of the objects of {relation!r} depend on what is asked of them")
         found = [self.of(relation, int(row)) for row in rows]
         return {
             "size": Column(Kind.INT, np.array([fact.size for fact in found], np.int64)),

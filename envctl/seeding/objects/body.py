@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from dataclasses import dataclass
-from itertools import islice
+from dataclasses import dataclass, replace
+from itertools import chain, islice, repeat
 from typing import TYPE_CHECKING
 
 from envctl.seeding.column import Kind
 from envctl.seeding.expressions import ExpressionError
-from envctl.seeding.facts import Fact
+from envctl.seeding.facts import Fact, being_made
 from envctl.seeding.objects.csv import Csv
 from envctl.seeding.objects.defects import Defect, empty
 from envctl.seeding.objects.jsonl import JsonLines
@@ -98,6 +98,11 @@ class Bodies:
             size += len(piece)
         return Fact(size, digest.hexdigest(), stream.rows)
 
+    def fact_of(self, row: int) -> Fact:
+        """The facts of one row's object; its key, which may depend on them, is not asked for."""
+        chunk, place = self._world.containing(self._objects.relation, row)
+        return self.fact(self._keyless(chunk)[place])
+
     def _body(self, entry: Entry) -> LineBody | ParquetBody:
         file = self._file(entry.format, entry.version, entry.content_of)
         if isinstance(file, Parquet):
@@ -111,13 +116,10 @@ class Bodies:
 
     def _planned(self, chunk: Chunk) -> list[Entry]:
         keys = self._texts(chunk, "key", self._objects.key)
-        return [
-            Entry(row, key, 0 if defect is Defect.EMPTY else self._objects.size, kind, version, defect, content)
-            for key, (row, kind, version, defect, content) in zip(keys, self._kinds(chunk), strict=True)
-        ]
+        return [replace(entry, key=key) for key, entry in zip(keys, self._keyless(chunk), strict=True)]
 
-    def _kinds(self, chunk: Chunk) -> Iterator[tuple[int, str, str, Defect, int]]:
-        """Of each object all but its key: that may say what is only known of its bytes."""
+    def _keyless(self, chunk: Chunk) -> list[Entry]:
+        """The objects without their keys, which may tell what is only known of the bytes."""
         objects = self._objects
         formats = self._texts(chunk, "format", objects.format, _FORMATS)
         versions = self._texts(chunk, "version", objects.version, self._versions)
@@ -125,8 +127,10 @@ class Bodies:
         contents = chunk.expression(self._place("content_of", objects.content_of), objects.content_of)
         if contents.kind is not Kind.INT:
             raise WorldError(objects.relation, "content_of", f"is {contents.kind}; must be the number of a row")
+        sizes = [0 if defect == Defect.EMPTY else objects.size for defect in defects]
         rows, owners = chunk.rows.tolist(), contents.numbers.tolist()
-        return zip(rows, formats, versions, map(Defect, defects), owners, strict=True)
+        found = zip(rows, repeat(""), sizes, formats, versions, map(Defect, defects), owners)
+        return [Entry(*fields) for fields in found]
 
     def _texts(self, chunk: Chunk, name: str, source: str, known: Collection[str] | None = None) -> list[str]:
         """The values of one of the rule's expressions."""
@@ -145,19 +149,22 @@ class Bodies:
 
     def _try(self) -> None:
         """Make the first object of each kind begin, so that nobody finds out later that it cannot."""
-        most = min(_TRIED, self._world.rows(self._objects.relation))
+        chunks = (
+            self._world.chunk(self._objects.relation, i) for i in range(self._world.chunks(self._objects.relation))
+        )
         tried: set[tuple[str, str, Defect]] = set()
-        for entry in islice(self.entries(), most):
-            kind = (entry.format, entry.version, entry.defect)
-            if entry.defect is not Defect.EMPTY and kind not in tried:
-                tried.add(kind)
-                least = self._body(entry).smallest()
-                if entry.size < least:
-                    raise WorldError(
-                        self._objects.relation,
-                        "size",
-                        f"is {entry.size} bytes; a {entry.format} file of version {entry.version} has at least {least}",
-                    )
+        with being_made(self._objects.relation):
+            for entry in islice(chain.from_iterable(map(self._keyless, chunks)), _TRIED):
+                kind = (entry.format, entry.version, entry.defect)
+                if entry.defect is not Defect.EMPTY and kind not in tried:
+                    tried.add(kind)
+                    self._check(entry)
+
+    def _check(self, entry: Entry) -> None:
+        least = self._body(entry).smallest()
+        if entry.size < least:
+            what = f"a {entry.format} file of version {entry.version} has at least {least}"
+            raise WorldError(self._objects.relation, "size", f"is {entry.size} bytes; {what}")
 
 
 def compute(world: World, dataset: Dataset) -> Callable[[str, int], Fact]:
@@ -177,6 +184,6 @@ def compute(world: World, dataset: Dataset) -> Callable[[str, int], Fact]:
         with lock:
             if relation not in made:
                 made[relation] = Bodies(world, rules[relation])
-        return made[relation].fact(made[relation].entry(row))
+        return made[relation].fact_of(row)
 
     return fact

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     Integers = NDArray[np.int64]
 
-GROUP = 4 << 20
+GROUP = 2 << 20
 """Bytes of a row group, about; it is what a stream holds in memory. Part of the format: another value, other bytes."""
 
 _MOST_ROWS = 1 << 17
@@ -132,13 +132,13 @@ class ParquetBody:
     def _fields(self, room: int) -> tuple[dict[Path, Column], int]:
         """The next rows, as many as a row group has or somewhat more than there is room for."""
         fill = max(0, room) * _PROBED // self._probed
-        count = min(GROUP * _PROBED // self._probed, fill + fill // 32 + 16, _MOST_ROWS)
+        count = max(1, min(GROUP * _PROBED // self._probed, fill + fill // 32 + 16, _MOST_ROWS))
         return self._file.records.fields(self._parent, self._row, self._row + count), count
 
     def _taken(self, fields: dict[Path, Column]) -> Integers:
         """The bytes that the rows take from the first to each."""
         leaves = self._file.leaves
-        whole = np.cumsum(np.sum([widths(leaf, fields[leaf.path]) for leaf in leaves], axis=0))
+        whole = np.cumsum(sum(widths(leaf, fields[leaf.path]) for leaf in leaves))
         bits = (np.arange(len(whole)) + 8) // 8 * sum(leaf.bits for leaf in leaves)
         found: Integers = whole + bits
         return found
@@ -146,11 +146,10 @@ class ParquetBody:
     def _group(self, fields: dict[Path, Column], rows: int) -> Iterator[Piece]:
         """One row group."""
         wrong = self._defect is Defect.ENCODING
-        pages = [page(leaf, fields[leaf.path], ruined=wrong) for leaf in self._file.leaves]
-        start, middle = self._at, self._size // 2
-        broken = self._defect is Defect.CORRUPT and start <= middle < start + sum(page.size for page in pages)
-        columns = []
-        for leaf, made in zip(self._file.leaves, pages, strict=True):
+        start, taken, columns = self._at, self._taken(fields), []
+        broken = self._defect is Defect.CORRUPT and not self._lost and self._size // 2 < start + int(taken[-1])
+        for leaf in self._file.leaves:
+            made = page(leaf, fields[leaf.path], ruined=wrong)
             columns.append(_column(leaf, rows, made.size, self._at, made.statistics))
             yield self._next(ruined(made.header) if broken else made.header)
             for piece in made.body:

@@ -10,7 +10,7 @@ Pieces = Generator[Piece, None, int]
 
 
 class Stream(Iterator[Piece]):
-    """An object's exact bytes, once: 1 MB of lines at a time, or a column of a row group of 4 MB."""
+    """An object's exact bytes, once: 1 MB of lines at a time, or a column of a row group of 2 MB."""
 
     rows: int
     """The object's intact rows: there when all its bytes were taken, and not before."""

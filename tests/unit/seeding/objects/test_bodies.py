@@ -6,6 +6,7 @@ import hashlib
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -72,16 +73,34 @@ def test_facts_are_those_of_the_stream() -> None:
 
 def test_facts_can_be_columns_of_the_objects_own_relation() -> None:
     """A file knows its checksum, where neither its content nor its kind depends on it."""
-    relations = {
-        **RELATIONS,
-        "files": Relation("files", {**RELATIONS["files"].columns, "sum": "fact('etag')"}, rows=20),
-    }
-    spec = dataset(mixed(), relations=relations)
-    world = World(spec)
-    world.facts = Facts(compute(world, spec)).columns
+    world = with_sum({}, mixed())
     etags = world.chunk("files", 0).column("sum").pylist()
     objects = Bodies(world, mixed())
     assert etags == [objects.fact(entry).etag for entry in objects.entries()]
+
+
+def with_sum(columns: dict[str, str], rules: Objects) -> World:
+    """A world whose files know their checksum, with more columns of the files' content."""
+    content = replace(RELATIONS["records"], columns={**RELATIONS["records"].columns, **columns})
+    files = replace(RELATIONS["files"], columns={**RELATIONS["files"].columns, "sum": "fact('etag')"})
+    spec = dataset(rules, relations={"files": files, "records": content})
+    world = World(spec)
+    world.facts = Facts(compute(world, spec)).columns
+    return world
+
+
+def test_a_key_may_be_the_checksum() -> None:
+    """The bytes do not depend on it."""
+    rules = replace(rule(3000), key="sum")
+    objects = Bodies(with_sum({}, rules), rules)
+    assert [entry.key for entry in objects.entries()] == [objects.fact(entry).etag for entry in objects.entries()]
+
+
+def test_content_that_depends_on_the_checksum_is_refused_at_once() -> None:
+    """Nobody waits for what waits for him."""
+    rules = replace(rule(3000), versions={"all": {"sum": "sum"}})
+    with pytest.raises(WorldError, match="depend on what is asked of them"):
+        Bodies(with_sum({"sum": "parent.sum"}, rules), rules)
 
 
 def test_facts_of_a_relation_without_objects_are_refused() -> None:
