@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from envctl.model import Endpoint, Identity
     from envctl.protocols import HasHandle, HasIdentities, HasOptions, HasShell, HasVariables, Service
+    from envctl.seeding.loading import Job, Loader, Seedable
 
 # Nobody can log in as `default`, yet it has every right: the append-only file is replayed as `default`, and a
 # transaction in it that `default` may not run is dropped with no more than a line in the log (seen with 8.0.2).
@@ -113,6 +114,18 @@ class Redis:
         """Clients as app."""
         return RedisHandle(at)
 
+    def loader(self, at: Endpoint, job: Job) -> Loader:
+        """Keys from rules, and files of commands, into database 0."""
+        from envctl.services.redis.seeding import RedisLoader
+
+        return RedisLoader(at, job)
+
+    def clear(self, at: Endpoint, footprint: Mapping[str, Any]) -> str:
+        """Remove the keys of a footprint."""
+        from envctl.services.redis.seeding import clear
+
+        return clear(at, footprint)
+
     def apply_options(self, model: dict[str, Any], options: Mapping[str, str]) -> None:
         """Directives of redis.conf, appended to the command line, where the last one wins."""
         command = list(model.get("command") or ["redis-server"])
@@ -171,3 +184,4 @@ if TYPE_CHECKING:
     _variables: HasVariables = Redis()
     _shell: HasShell = Redis()
     _handle: HasHandle = Redis()
+    _seedable: Seedable = Redis()
