@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from envctl.seeding import texts
 from envctl.seeding.column import Column, Kind, constant
 from envctl.seeding.expressions import ExpressionError
-from envctl.seeding.operators import number, summable
+from envctl.seeding.operators import both, number, summable
 
 if TYPE_CHECKING:
     from envctl.seeding.expressions import Arguments, Evaluator
@@ -25,12 +25,14 @@ def at(call: Arguments) -> Evaluator:
     (relation, column), rows = call.path("column"), call.value("row")
 
     def make(chunk: Chunk) -> Column:
-        table, wanted = chunk.world.lookup(relation, column), number(rows(chunk))
+        table, places = chunk.world.lookup(relation, column), rows(chunk)
+        wanted = number(places) if places.valid is None else np.where(places.valid, number(places), 0)
         if len(wanted) and not 0 <= wanted.min() <= wanted.max() < len(table):
             raise ExpressionError(
                 f"at(): row {wanted.min()} or {wanted.max()} is not in {relation} (0 to {len(table) - 1})"
             )
-        return table.take(wanted)
+        found = table.take(wanted)
+        return Column(found.kind, found.values, both(found, places), found.scale)
 
     return make
 

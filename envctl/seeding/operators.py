@@ -80,7 +80,7 @@ def comparison(name: str, left: Column, right: Column) -> Column:
 
 
 def member(left: Column, values: Sequence[object], *, wanted: bool) -> Column:
-    """Whether each value is one of `values`."""
+    """Whether each value is one of `values`, or is not; False where it is null."""
     if left.kind in TEXTUAL:
         if not all(isinstance(value, str) for value in values):
             raise KindError(f"text is looked for among {list(values)}")
@@ -89,7 +89,7 @@ def member(left: Column, values: Sequence[object], *, wanted: bool) -> Column:
         found = np.isin(left.numbers, np.asarray(values, np.int64))
     else:
         raise KindError(f"{left.kind} is looked for among {list(values)}")
-    return Column(Kind.BOOL, found == wanted)
+    return Column(Kind.BOOL, found == wanted if left.valid is None else (found == wanted) & left.valid)
 
 
 def is_null(column: Column, *, wanted: bool) -> Column:

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from envctl.seeding import texts
 from envctl.seeding.column import Column, Kind
 from envctl.seeding.expressions import ExpressionError
-from envctl.seeding.operators import number
+from envctl.seeding.operators import both, number
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,14 +40,23 @@ def time(call: Arguments) -> Evaluator:
 
 def millis(call: Arguments) -> Evaluator:
     """millis(t): whole milliseconds since 1970."""
-    value = call.value("time")
-    return lambda chunk: Column(Kind.INT, of_kind(value(chunk), Kind.TIME, "millis").numbers // 1000)
+    return _divided(call, Kind.INT, 1000)
 
 
 def date(call: Arguments) -> Evaluator:
     """date(t): the day in UTC."""
+    return _divided(call, Kind.DATE, UNITS_US["days"])
+
+
+def _divided(call: Arguments, kind: Kind, unit: int) -> Evaluator:
+    """Times in whole units."""
     value = call.value("time")
-    return lambda chunk: Column(Kind.DATE, of_kind(value(chunk), Kind.TIME, "date").numbers // (86400 * 10**6))
+
+    def make(chunk: Chunk) -> Column:
+        times = of_kind(value(chunk), Kind.TIME, call.name)
+        return Column(kind, times.numbers // unit, times.valid)
+
+    return make
 
 
 def duration(unit: str) -> Callable[[Arguments], Evaluator]:
@@ -102,7 +111,8 @@ def changed(function: Any) -> Callable[[Arguments], Evaluator]:  # noqa: ANN401 
 
         return evaluate
 
-    make.__doc__ = f"{function.__name__.removeprefix('utf8_')}(text)."
+    case = function.__name__.removeprefix("utf8_")
+    make.__doc__ = f"{case}(text): the text in {case} case."
     return make
 
 
@@ -140,11 +150,12 @@ def extreme(function: Any) -> Callable[[Arguments], Evaluator]:  # noqa: ANN401 
             a, b = left(chunk), right(chunk)
             if a.kind is not b.kind or a.scale != b.scale:
                 raise ExpressionError(f"{call.name}(): {a.kind} and {b.kind} are not of one kind")
-            return Column(a.kind, function(a.numbers, b.numbers), None, a.scale)
+            return Column(a.kind, function(a.numbers, b.numbers), both(a, b), a.scale)
 
         return evaluate
 
-    make.__doc__ = f"{function.__name__.removesuffix('imum')}(a, b)."
+    name = function.__name__.removesuffix("imum")
+    make.__doc__ = f"{name}(a, b): the {'larger' if name == 'max' else 'smaller'} of two values of one kind."
     return make
 
 
