@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from envctl.services.kafka.seeding.client import Session
 
 _TOPIC = 2
+_NO_NAME = 17
+"""What no topic can be called is not there; `create` says why."""
 _OWN_SETTING = 1
 """A setting of the topic's own, as `describe configs` numbers where a setting comes from."""
 
@@ -55,7 +57,7 @@ def partitions(at: Session, topics: Iterable[str]) -> dict[str, int]:
         code, name = response.number("h"), response.string()
         response.take(1)
         count = len(response.array(partition))
-        if code != UNKNOWN_TOPIC:
+        if code not in {UNKNOWN_TOPIC, _NO_NAME}:
             check(f"topic {name}", code)
             found[name] = count
 

@@ -29,6 +29,9 @@ with four, whatever a killed predecessor had under way is known when it is sent 
 FETCHED = 4 << 20
 """Bytes that one fetch may bring."""
 
+_WAIT_MS = 500
+"""Milliseconds that a fetch waits where nothing is; it asks only for what is there."""
+
 DUPLICATE = 46
 _LATEST, _EARLIEST = -1, -2
 
@@ -98,16 +101,20 @@ def offsets(at: Session, partitions: Mapping[str, int], *, earliest: bool = Fals
 
 def fetch(at: Session, topic: str, partition: int, offset: int) -> bytes:
     """The batches of a partition from an offset on as they lie in the log, the last one maybe in part."""
-    wanted = string(topic) + array([struct.pack(">iqi", partition, offset, FETCHED)])
-    response = at.call(1, 4, struct.pack(">iiiib", -1, 500, 1, FETCHED, 0) + array([wanted]))
+    wanted = string(topic) + array([struct.pack(">iiqqi", partition, -1, offset, -1, FETCHED)])
+    no_session = struct.pack(">ii", 0, -1)
+    body = struct.pack(">iiiib", -1, _WAIT_MS, 1, FETCHED, 0) + no_session + array([wanted]) + array(())
+    response = at.call(1, 10, body)
+    response.number("i")
+    check(f"fetch from {topic}", response.number("h"))
     response.number("i")
     found = b""
 
-    def part(name: str) -> None:
+    def part(_: str) -> None:
         nonlocal found
         response.number("i")
-        check(f"fetch from {name}, partition {partition}", response.number("h"))
-        response.take(16)
+        check(f"fetch from {topic}, partition {partition}", response.number("h"))
+        response.take(24)
         response.array(lambda: response.take(16))
         found = response.bytes()
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from envctl.model import Endpoint
     from envctl.seeding.loading import Job
     from envctl.seeding.spec import Topic
+    from envctl.services.kafka.seeding.admin import Found
     from envctl.services.kafka.seeding.batches import Batch
     from envctl.services.kafka.seeding.client import Session
 
@@ -67,8 +68,13 @@ class KafkaLoader:
             return
         with self._connected() as at:
             self._make_topics(at)
-        for topic in self.topics.values():
-            self._fill(topic)
+            found = topics.settled(lambda: admin.look(at, self.topics), "topics looked at")
+        for name, topic in self.topics.items():
+            section: JSON = self.job.notes.get("topics", {}).get(name)
+            if section and _whole(section, found.get(name)):
+                self.job.progress(section["rows"], section["bytes"])
+            else:
+                self._fill(topic)
 
     def present(self) -> bool:
         """Whether every partition begins and ends where the load left it."""
@@ -77,12 +83,7 @@ class KafkaLoader:
             return False
         with self._connected() as at:
             found = topics.settled(lambda: admin.look(at, self.topics), "topics looked at")
-        return all(
-            name in found
-            and list(found[name].starts) == [part["start"] for part in section["partitions"]]
-            and list(found[name].ends) == [part["end"] for part in section["partitions"]]
-            for name, section in planned.items()
-        )
+        return all(_whole(section, found.get(name)) for name, section in planned.items())
 
     def measure(self) -> JSON:
         """By topic: rows, settings, and of each partition start, end and the digest of what is between."""
@@ -132,7 +133,9 @@ class KafkaLoader:
         """One pass over a topic's batches: those that are there are passed over, the others appended."""
         counts = {topic.name: topic.partitions}
         there = topics.settled(lambda: offsets(at, counts)[topic.name], f"ends of {topic.name}")
-        ends, digests = [0] * topic.partitions, [0] * topic.partitions
+        if any(offsets(at, counts, earliest=True)[topic.name]):
+            raise _Spoiled(f"records were removed from {topic.name}")
+        ends, digests, size = [0] * topic.partitions, [0] * topic.partitions, 0
         appender = Appender(at, topic.name, self._producer(), self._landed)
         with closing(ahead(records.batches(self.job.world, topic))) as made:
             for batches in made:
@@ -140,6 +143,7 @@ class KafkaLoader:
                 for batch in batches:
                     ends[batch.partition] = batch.end
                     digests[batch.partition] = batch.digest(digests[batch.partition])
+                    size += batch.size
                 for request in requests(self._missing(topic, batches, there)):
                     appender.append(request)
         appender.finish()
@@ -147,7 +151,8 @@ class KafkaLoader:
         if found != ends:
             raise _Spoiled(f"{topic.name} ends at {found} and not at {ends}")
         section = verify.section(topic.config, [0] * topic.partitions, ends, digests)
-        self.job.notes.set(topics={**self.job.notes.get("topics", {}), topic.name: section})
+        known = self.job.notes.get("topics", {})
+        self.job.notes.set(topics={**known, topic.name: {**section, "bytes": size}})
 
     def _missing(self, topic: Topic, batches: Iterable[Batch], there: list[int]) -> Iterator[Batch]:
         for batch in batches:
@@ -178,7 +183,15 @@ class KafkaLoader:
 
 
 class _Spoiled(Exception):
-    """A topic of ours holds what is not ours."""
+    """A topic of ours holds what is not ours, or lacks what was in it."""
+
+
+def _whole(section: JSON, found: Found | None) -> bool:
+    """Whether every partition begins and ends where a load left it."""
+    if found is None:
+        return False
+    parts = [(part["start"], part["end"]) for part in section["partitions"]]
+    return parts == list(zip(found.starts, found.ends, strict=True))
 
 
 @contextmanager
@@ -200,6 +213,8 @@ def _failed(wanted: str, error: NotReady) -> SeedFailed:
     if isinstance(error, Refused) and error.code in _TOO_LARGE:
         found = f"{error}: the batch has {error.batch.size:,} bytes of {error.batch.count} records"
         return SeedFailed(wanted, found, "set the topic's max.message.bytes higher, or make the records smaller")
+    if isinstance(error, Refused) and error.code not in topics.UNSETTLED:
+        return SeedFailed(wanted, f"{error}", "mend the records or the topic's config in the dataset")
     if getattr(error, "code", 0) == _NOT_LOGGED_IN:
         return SeedFailed(wanted, str(error), "the broker has another password: `envctl down`, then `envctl up`")
     return SeedFailed(wanted, f"kafka: {error}", "read `envctl logs kafka`, then seed again: it goes on")

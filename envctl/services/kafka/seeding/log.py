@@ -20,8 +20,10 @@ if TYPE_CHECKING:
 
 _CODECS = {1: "gzip", 3: "lz4", 4: "zstd"}
 _SNAPPY = 2
-_APPEND_TIME = 8
 _LENGTH_AND_OFFSET = 12
+
+_SHOWN = 80
+"""Characters of a value in a message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,6 @@ class Stored:
     first_time: int
     records: memoryview
     sound: bool = True
-    append_time: int = -1
 
     def digest(self, before: int) -> int:
         """As `Batch.digest`: the same bytes at the same offset give the same."""
@@ -45,7 +46,7 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One record as a consumer sees it."""
+    """One record as it was produced, also where the broker puts its own time over the producer's."""
 
     offset: int
     timestamp: int
@@ -83,20 +84,35 @@ def records(batch: Stored) -> list[Record]:
     return [reader.record(batch) for _ in range(batch.count)]
 
 
+def difference(wanted: Record, found: Record | None) -> str:
+    """Which part of a record is another one, and how; empty if none is."""
+    if found is None:
+        return "nothing is there"
+    for part in ("key", "value", "headers", "timestamp"):
+        now, was = getattr(found, part), getattr(wanted, part)
+        if now != was:
+            return f"{part} is {_shown(now)}; loaded as {_shown(was)}"
+    return ""
+
+
+def _shown(value: object) -> str:
+    text = repr(value.decode(errors="replace") if isinstance(value, bytes) else value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+
+
 def _whole(raw: memoryview) -> Iterator[Stored]:
     """The batches that are there as a whole."""
     from crc32c import crc32c
 
     at = 0
     while at + HEADER.size <= len(raw):
-        first, length, _, _, crc, attributes, last, time, latest, _, _, _, count = HEADER.unpack_from(raw, at)
+        first, length, _, _, crc, attributes, last, time, _, _, _, _, count = HEADER.unpack_from(raw, at)
         end = at + _LENGTH_AND_OFFSET + length
         if end > len(raw):
             return
         sound = crc32c(raw[at + CHECKED : end]) == crc & 0xFFFFFFFF
         content = _decompressed(attributes & 7, raw[at + HEADER.size : end])
-        append_time = latest if attributes & _APPEND_TIME else -1
-        yield Stored(first, first + last + 1, count, time, content, sound, append_time)
+        yield Stored(first, first + last + 1, count, time, content, sound)
         at = end
 
 
@@ -140,7 +156,7 @@ class _Records:
         time, offset = batch.first_time + self._varint(), batch.first + self._varint()
         key, value = self._bytes(), self._bytes()
         headers = tuple(((self._bytes() or b"").decode(errors="replace"), self._bytes()) for _ in range(self._varint()))
-        return Record(offset, time if batch.append_time < 0 else batch.append_time, key, value, headers)
+        return Record(offset, time, key, value, headers)
 
     def _bytes(self) -> bytes | None:
         size = self._varint()

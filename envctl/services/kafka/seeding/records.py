@@ -47,8 +47,8 @@ def compacted(topic: Topic) -> bool:
 
 
 def limit(topic: Topic) -> int:
-    """Bytes of a batch that the topic takes."""
-    return min(LIMIT, int(topic.config.get("max.message.bytes", LIMIT)))
+    """Bytes of a batch that the topic takes: a batch is one message to the broker, and lies in one segment."""
+    return min(LIMIT, *(int(topic.config.get(name, LIMIT)) for name in ("max.message.bytes", "segment.bytes")))
 
 
 def size(world: World, topic: Topic) -> Size:

@@ -34,8 +34,10 @@ file and a flush each.
 _SECONDS = 60.0
 """Within which the broker creates or deletes topics, also on a slow machine."""
 
-_UNSETTLED = frozenset({3, 5, 6, 7, 14, 41})
-"""UNKNOWN_TOPIC, LEADER_NOT_AVAILABLE, NOT_LEADER, TIMED_OUT, LOADING, NOT_CONTROLLER: of a broker still at work."""
+UNSETTLED = frozenset({3, 5, 6, 7, 14, 19, 20, 41, 56})
+"""Errors of a broker that is still at work: UNKNOWN_TOPIC, LEADER_NOT_AVAILABLE, NOT_LEADER, TIMED_OUT, LOADING,
+NOT_ENOUGH_REPLICAS (twice), NOT_CONTROLLER, STORAGE_ERROR.
+"""
 
 _TIMED_OUT = 7
 
@@ -148,7 +150,7 @@ def settled(call: Callable[[], T], what: str) -> T:
         try:
             return call()
         except Failed as error:
-            if error.code in _UNSETTLED:
+            if error.code in UNSETTLED:
                 raise
             return error
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from envctl.errors import SeedFailed
 from envctl.services.kafka.seeding import admin, log, records
+from envctl.services.kafka.seeding.cleaned import standing
 from envctl.services.kafka.seeding.topics import plain, settled
 
 if TYPE_CHECKING:
@@ -16,12 +17,9 @@ if TYPE_CHECKING:
     from envctl.seeding.world import World
     from envctl.services.kafka.seeding.batches import Batch
     from envctl.services.kafka.seeding.client import Session
-    from envctl.services.kafka.seeding.log import Record, Stored
+    from envctl.services.kafka.seeding.log import Stored
 
     JSON = dict[str, Any]
-
-_SHOWN = 80
-"""Characters of a value in a message."""
 
 
 def section(settings: Mapping[str, str], starts: Sequence[int], ends: Sequence[int], digests: Sequence[int]) -> JSON:
@@ -41,14 +39,25 @@ def measured(at: Session, job: Job, topic: Topic) -> JSON:
     found = settled(lambda: admin.look(at, [topic.name]), f"topic {topic.name} looked at").get(topic.name)
     if found is None:
         return {"rows": 0, "config": {}, "partitions": []}
-    digests = []
-    for partition, (start, end) in enumerate(zip(found.starts, found.ends, strict=True)):
-        crc = 0
-        for batch in log.stored(at, topic.name, partition, start, end):
-            job.go_on()
-            crc = batch.digest(crc) if batch.sound else ~crc & 0xFFFFFFFF
-        digests.append(crc)
+    digests = [
+        _digest(at, job, topic, number, start, end)
+        for number, (start, end) in enumerate(zip(found.starts, found.ends, strict=True))
+    ]
     return section(found.settings, found.starts, found.ends, digests)
+
+
+def _digest(at: Session, job: Job, topic: Topic, number: int, start: int, end: int) -> int:
+    """The digest of one partition; of one that the log cleaner has been to, what it stands for."""
+    crc, offset, cleaned = 0, start, False
+    for batch in log.stored(at, topic.name, number, start, end):
+        job.go_on()
+        cleaned |= batch.first != offset or batch.count != batch.end - batch.first
+        offset = batch.end
+        crc = batch.digest(crc) if batch.sound else ~crc & 0xFFFFFFFF
+    if cleaned and records.compacted(topic):
+        whole, told = standing(planned(job.world, topic, number), log.stored(at, topic.name, number, start, end))
+        return crc if told else whole
+    return crc
 
 
 def difference(at: Session, job: Job, topics: Mapping[str, Topic], recorded: JSON, now: JSON) -> str:
@@ -77,21 +86,30 @@ def _in_partition(at: Session, job: Job, topic: Topic, number: int, now: JSON, w
     if now["start"] != was["start"]:
         return f" begins at offset {now['start']}; loaded from {was['start']} on: records were removed"
     there = log.stored(at, topic.name, number, now["start"], now["end"])
-    for batch in _planned(job.world, topic, number):
-        job.go_on()
-        if batch.first >= now["end"]:
-            break
-        if told := _in_batch(log.planned(batch), next(there, None)):
-            return told
+    wanted = planned(job.world, topic, number)
+    told = standing(wanted, there)[1] if records.compacted(topic) else _first(job, wanted, there, now["end"])
+    if told:
+        return told
     if now["end"] != was["end"]:
         return f" ends at offset {now['end']}; loaded up to {was['end']}"
     return " has another digest than was recorded, though each record is as the dataset says"
 
 
-def _planned(world: World, topic: Topic, number: int) -> Iterator[Batch]:
+def planned(world: World, topic: Topic, number: int) -> Iterator[Batch]:
     """The batches of one partition as they were loaded."""
     for batches in records.batches(world, topic):
         yield from (batch for batch in batches if batch.partition == number)
+
+
+def _first(job: Job, wanted: Iterator[Batch], there: Iterator[Stored], end: int) -> str:
+    """The first record before `end` that differs."""
+    for batch in wanted:
+        job.go_on()
+        if batch.first >= end:
+            break
+        if told := _in_batch(log.planned(batch), next(there, None)):
+            return told
+    return ""
 
 
 def _in_batch(wanted: Stored, found: Stored | None) -> str:
@@ -104,24 +122,9 @@ def _in_batch(wanted: Stored, found: Stored | None) -> str:
         return ""
     there = {record.offset: record for record in log.records(found)}
     for record in log.records(wanted):
-        if told := _in_record(record, there.get(record.offset)):
+        if told := log.difference(record, there.get(record.offset)):
             return f", offset {record.offset}: {told}"
     return f", offset {wanted.first}: the batch was made otherwise"
-
-
-def _in_record(wanted: Record, found: Record | None) -> str:
-    if found is None:
-        return "nothing is there"
-    for part in ("key", "value", "headers", "timestamp"):
-        now, was = getattr(found, part), getattr(wanted, part)
-        if now != was:
-            return f"{part} is {_shown(now)}; loaded as {_shown(was)}"
-    return ""
-
-
-def _shown(value: object) -> str:
-    text = repr(value.decode(errors="replace") if isinstance(value, bytes) else value)
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 
 def checked(job: Job, measured_now: JSON) -> JSON:
