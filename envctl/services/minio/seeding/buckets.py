@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 BATCH = 1000
 """Keys that one DeleteObjects takes at most (S3)."""
 
+_NOT_FOUND = 404
+
 
 @dataclass(frozen=True, slots=True)
 class Stored:
@@ -36,9 +38,16 @@ def path(bucket: str, key: str = "") -> str:
     return quote(f"/{bucket}/{key}" if key else f"/{bucket}")
 
 
-def exists(client: Client, bucket: str) -> bool:
-    """Whether the bucket is there."""
-    return _head(client, f"bucket {bucket} looked at", path(bucket))
+def names(client: Client) -> frozenset[str]:
+    """The names of all buckets."""
+    from xml.etree import ElementTree as ET
+
+    wanted = "the buckets listed"
+    answer = client.request(wanted, ("GET", "/"))
+    if answer.status != OK:
+        raise refused(wanted, answer)
+    page = ET.fromstring(answer.body)  # noqa: S314 - our own server's
+    return frozenset(found.text or "" for found in page.iterfind("{*}Buckets/{*}Bucket/{*}Name"))
 
 
 def make(client: Client, bucket: str) -> None:
@@ -51,7 +60,11 @@ def make(client: Client, bucket: str) -> None:
 
 def holds(client: Client, bucket: str, key: str) -> bool:
     """Whether the object is there."""
-    return _head(client, f"object {bucket}/{key} looked at", path(bucket, key))
+    wanted = f"object {bucket}/{key} looked at"
+    answer = client.request(wanted, ("HEAD", path(bucket, key)))
+    if answer.status not in {OK, _NOT_FOUND}:
+        raise refused(wanted, answer)
+    return answer.status == OK
 
 
 def listed(client: Client, bucket: str, prefix: str = "") -> Iterator[Stored]:
@@ -122,10 +135,3 @@ def _remove(client: Client, bucket: str) -> bool:
     if answer.status not in {OK, NO_CONTENT} and answer.code not in {"NoSuchBucket", "BucketNotEmpty"}:
         raise refused(wanted, answer)
     return answer.status in {OK, NO_CONTENT}
-
-
-def _head(client: Client, wanted: str, target: str) -> bool:
-    answer = client.request(wanted, ("HEAD", target))
-    if answer.status not in {OK, 404}:
-        raise refused(wanted, answer)
-    return answer.status == OK

@@ -34,11 +34,14 @@ OK = 200
 NO_CONTENT = 204
 _FORBIDDEN = 403
 _NOTHING: Mapping[str, str] = MappingProxyType({})
+_ROOM = "make room on the engine's disk, then run `envctl seed` again: it goes on; or use --scale"
 _AGAIN = "read `envctl logs minio`; then run `envctl seed` again: it goes on"
 _ADVICE = {
     "RequestTimeTooSkewed": "set the clocks of this machine and of the engine's right; 15 minutes apart is too far",
-    "XMinioStorageFull": "make room on the engine's disk, then run `envctl seed` again: it goes on; or use --scale",
+    "XMinioStorageFull": _ROOM,
+    "no space left on device": _ROOM,
 }
+"""By the server's code, or words that it hands on from its system under a general code."""
 
 
 class Client:
@@ -133,4 +136,4 @@ def refused(wanted: str, answer: Answer) -> SeedFailed:
         found += f" ({message.decode(errors='replace')})"
     stale = "the server has other passwords than this machine knows: run `envctl down`, then `envctl up`"
     advice = stale if answer.status == _FORBIDDEN else _AGAIN
-    return SeedFailed(wanted, found, _ADVICE.get(answer.code, advice))
+    return SeedFailed(wanted, found, next((own for known, own in _ADVICE.items() if known in found), advice))

@@ -77,10 +77,10 @@ class MinioLoader:
     def present(self) -> bool:
         """Whether each bucket is there with its first and its last object."""
         with Client(self._at) as client:
-            return all(
-                buckets.exists(client, bucket)
-                and all(buckets.holds(client, bucket, key) for key in {*keys[:1], *keys[-1:]})
+            return not self._missing(client) and all(
+                buckets.holds(client, bucket, key)
                 for bucket, keys in self._keys.items()
+                for key in {*keys[:1], *keys[-1:]}
             )
 
     def measure(self) -> JSON:
@@ -137,7 +137,8 @@ class MinioLoader:
         return [found for found in buckets.listed(client, bucket, scope.prefix) if found.key in scope]
 
     def _missing(self, client: Client) -> list[str]:
-        return [bucket for bucket in self._keys if not buckets.exists(client, bucket)]
+        there = buckets.names(client)
+        return [bucket for bucket in self._keys if bucket not in there]
 
     def _made(self) -> list[str]:
         """The buckets that an earlier run made, or was about to."""

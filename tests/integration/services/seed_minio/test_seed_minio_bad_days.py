@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import pickle
 import signal
 import subprocess
 import sys
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import pytest
 
 from envctl.errors import SeedFailed
-from envctl.model import Identity
-from tests.integration.services.seed_minio.runs import MINIO, Seeding, bucket_of, etags
+from envctl.model import Endpoint, Identity
+from envctl.protocols import NotReady
+from envctl.seeding.spec import Bucket
+from envctl.services.minio.requests import Requests
+from envctl.waiting import until
+from tests.integration.services.seed_minio.runs import MINIO, SENT, Seeding, bucket_of, etags
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from envctl.seeding.spec import Dataset
     from tests.integration.services.conftest import Running
@@ -93,3 +99,53 @@ def test_a_server_that_went_back_to_before_is_loaded_again(start: Callable[..., 
     MINIO.clear(run.at, footprint)
     assert not start().loader.present()
     assert start().load() == found
+
+
+def test_clocks_that_differ_are_told(start: Callable[..., Seeding], monkeypatch: pytest.MonkeyPatch) -> None:
+    """An hour is more than the protocol takes."""
+
+    class Late(dt.datetime):
+        @classmethod
+        def now(cls, tz: dt.tzinfo | None = None) -> Self:
+            return super().now(tz) - dt.timedelta(hours=1)
+
+    run = start()
+    monkeypatch.setattr(dt, "datetime", Late)
+    with pytest.raises(SeedFailed, match=r"found: RequestTimeTooSkewed .*\n  do:    set the clocks"):
+        run.load()
+
+
+def test_a_full_disk_is_told_and_what_was_stored_stays(
+    start: Callable[..., Seeding], server: Running, dataset: Dataset
+) -> None:
+    """A drive of 60 MB for a dataset of 100."""
+    large = replace(SENT, size=10_000_000, format="'csv'", defect="'none'", content_of="row")
+    (bucket,) = dataset.buckets
+    with small_server(server, "60m") as at:
+        run = start(at, replace(dataset, buckets={bucket: Bucket(bucket, objects=(large,))}))
+        with pytest.raises(SeedFailed, match=r"(no space left|StorageFull).*\n  do:    make room"):
+            run.load()
+        assert 0 < len(etags(at, bucket)) < run.loader.size().rows
+
+
+@contextmanager
+def small_server(server: Running, size: str) -> Iterator[Endpoint]:
+    """A second server, with a drive of that size in memory."""
+    image, name = server.docker("inspect", "-f", "{{.Image}}", server.container()).strip(), f"{server.project}-small"
+    admin = Identity("admin", "sm4llsm4ll")
+    secrets = ["-e", f"MINIO_ROOT_USER={admin.username}", "-e", f"MINIO_ROOT_PASSWORD={admin.password}"]
+    drive = ["--tmpfs", f"/data:size={size}", "-p", "127.0.0.1::9000"]
+    try:
+        server.docker("run", "-d", "--name", name, *secrets, *drive, image, "server", "/data")
+        port = int(server.docker("port", name, "9000").strip().rpartition(":")[2])
+        at = Endpoint("minio", "127.0.0.1", {"minio": port}, admin)
+        until(lambda: initialised(at), 30, "a small server")
+        yield at
+    finally:
+        server.docker("rm", "-f", "-v", name)
+
+
+def initialised(at: Endpoint) -> None:
+    """Whether it takes requests."""
+    if Requests(at, 2).send("GET", "/minio/health/cluster").status != 200:
+        raise NotReady("not initialised")
