@@ -1,4 +1,4 @@
-"""How much a dataset loads into each service, reckoned from the first rows of its relations: in milliseconds, at any
+"""How much a dataset loads into each service, reckoned from a few rows of its relations: in milliseconds, at any
 scale. Rows of relations with `rows` and the bytes of objects and files are exact; the rest is as the sample is.
 """
 
@@ -36,7 +36,7 @@ START = 0.3
 
 def sizes(dataset: Dataset) -> dict[str, Size]:
     """Rows (messages, keys, objects) and bytes by service."""
-    world = Glimpse(dataset, _SAMPLE)
+    world = Glimpse(dataset, _SAMPLE, middle=True)
     found = {
         "postgres": _sum(_table(world, table) for table in dataset.postgres.tables.values()),
         "kafka": _sum(_topic(world, topic) for topic in dataset.topics.values()),
@@ -55,7 +55,7 @@ def seconds(sizes: Mapping[str, Size]) -> float:
 def _table(world: Glimpse, table: Table) -> Size:
     if table.file:
         return _lines(table.file, header=table.format == "csv") if table.format != "parquet" else _parquet(table.file)
-    chunk = world.first(table.relation)
+    chunk = world.some(table.relation)
     columns = table.columns or {name: name for name in chunk.relation.columns}
     return _generated(world, chunk, columns.values(), len(columns))
 
@@ -67,16 +67,16 @@ def _topic(world: Glimpse, topic: Topic) -> Size:
         return Size(0, 0)
     parts = [topic.key, topic.value, *topic.headers.values()]
     own = _MESSAGE + sum(map(len, topic.headers))
-    return _generated(world, world.first(topic.relation), filter(None, parts), own)
+    return _generated(world, world.some(topic.relation), filter(None, parts), own)
 
 
 def _keys(world: Glimpse, rule: Keys) -> Size:
     own = _ARGUMENT * (2 * len(rule.fields) + 3) + sum(map(len, rule.fields))
-    return _generated(world, world.first(rule.relation), [rule.key, *rule.fields.values()], own, rule.when)
+    return _generated(world, world.some(rule.relation), [rule.key, *rule.fields.values()], own, rule.when)
 
 
 def _generated(world: Glimpse, chunk: Chunk, sources: Iterable[str], own: int, when: str = "") -> Size:
-    """What all rows of a relation come to, if they are as the first ones: each source as text, and `own` bytes."""
+    """What all rows of a relation come to, if they are as those few: each source as text, and `own` bytes."""
     kept = np.ones(len(chunk), np.bool_)
     if when:
         kept = chunk.expression(f"sample of {when}", when).numbers.astype(np.bool_)

@@ -1,4 +1,4 @@
-"""A dataset's world seen through its first rows alone, at no cost whatever its size: for trying and for reckoning."""
+"""A dataset's world seen through a few of its rows, at no cost whatever its size: for trying and for reckoning."""
 
 from __future__ import annotations
 
@@ -41,16 +41,17 @@ class _Repeated(Column):
 
 
 class Glimpse(World):
-    """A world with as many rows as it has, of which only the first few are ever made: those of the first `few` rows of
-    a topmost parent. Facts of objects are made up. Nothing can be said of `broken` relations.
+    """A world with as many rows as it has, of which only a few are ever made: those of the first `few` rows of a
+    topmost parent, or of those in its middle, which are more like the others (the first numbers are short ones). Facts
+    of objects are made up. Nothing can be said of `broken` relations.
     """
 
-    def __init__(self, dataset: Dataset, few: int, broken: Collection[str] = ()) -> None:
+    def __init__(self, dataset: Dataset, few: int, broken: Collection[str] = (), *, middle: bool = False) -> None:
         super().__init__(dataset)
         self.facts = self._some_facts
         self.deciding = False
         """Whether what is made now decides an object's name or bytes."""
-        self._few, self._broken = few, broken
+        self._few, self._broken, self._middle = few, broken, middle
         self._with_objects = {rule.relation for bucket in dataset.buckets.values() for rule in bucket.objects}
         self._making: set[tuple[str, ...]] = set()
 
@@ -65,11 +66,13 @@ class Glimpse(World):
             raise WorldError(name, "", "")
         return super().relation(name)
 
-    def first(self, relation: str) -> Chunk:
-        """The first rows."""
+    def some(self, relation: str) -> Chunk:
+        """The few rows."""
         if self.relation(relation).open:
             return self.opened(relation, 0, 0, self._few)
-        return self.range(relation, 0, self.tops(relation)[0])
+        count, tops = self.tops(relation)
+        start = (tops - count) // 2 if self._middle else 0
+        return self.range(relation, start, start + count)
 
     def tops(self, relation: str) -> tuple[int, int]:
         """How many rows of the topmost parent are looked at, and how many it has."""
@@ -79,8 +82,8 @@ class Glimpse(World):
         return min(top.rows, self._few, max(1, _MOST_SLOTS // slots)), top.rows
 
     def iterate(self, relation: str) -> Iterator[Chunk]:
-        """The first rows stand for all."""
-        yield self.first(relation)
+        """The few rows stand for all."""
+        yield self.some(relation)
 
     def children(self, spec: Relation, parent: Chunk) -> Chunk:
         """As World; what is wrong with the count is wrong there."""
@@ -90,7 +93,7 @@ class Glimpse(World):
             raise WorldError(spec.name, "count", str(error)) from error
 
     def lookup(self, relation: str, column: str) -> Column:
-        """A whole column, made of the first rows."""
+        """A whole column, made of the few rows."""
         found = super().lookup(relation, column)
         return _Repeated(found.kind, found.values, found.valid, found.scale, self.relation(relation).rows)
 

@@ -25,7 +25,7 @@ def datasets_verb(run: Run, /, *, scale: float | None) -> None:
     """List the datasets that can be loaded.
 
     For each: where it is from, rows in PostgreSQL, messages in Kafka, keys in Redis, objects in MinIO, bytes in all,
-    and about how long it takes to load. Rows and bytes are reckoned from the first rows.
+    and about how long it takes to load. Rows and bytes are reckoned from a few rows.
     """
     from envctl.datasets import list_datasets
 

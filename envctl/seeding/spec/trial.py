@@ -101,7 +101,7 @@ class _Trials:
         self.world.deciding = deciding
         key = (relation, deciding)
         if key not in self._chunks:
-            self._chunks[key] = self.world.first(relation)
+            self._chunks[key] = self.world.some(relation)
         return self._chunks[key]
 
 
