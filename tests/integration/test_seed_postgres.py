@@ -331,7 +331,7 @@ def test_the_generator_and_the_database_count_alike(at: Endpoint, tmp_path: Path
     )
     dataset = shop(tmp_path)
     changed = replace(dataset, postgres=replace(dataset.postgres, sql=(*dataset.postgres.sql, trigger)))
-    with pytest.raises(SeedFailed, match="sum of total: .* were sent, .* are there"):
+    with pytest.raises(SeedFailed, match=r"sum of total: .* were sent, .* are there"):
         loader(at, changed).load()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from bisect import bisect_left
+from bisect import bisect_right
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -66,10 +66,8 @@ class File:
         """Where in the file the server's line of COPY is: `file:line`, or the row of a Parquet file."""
         if self.format == "parquet":
             return f"{self.path}: row {line}"
-        if self.format == "jsonl":
-            # Every blank line before it counts in the file, and not for the server.
-            while (shifted := line + bisect_left(self.skipped, line)) != line:
-                return f"{self.path}:{shifted}"
+        # Every blank line of JSONL counts in the file, and not for the server.
+        line = line + bisect_right(self.skipped, line) if self.format == "jsonl" else _csv_line(self.path, line)
         return f"{self.path}:{line}"
 
     def _lines(self, types: Mapping[str, TableColumn]) -> Iterator[bytes]:
@@ -108,7 +106,8 @@ def opened(path: Path, format_: str) -> File:
     """
     try:
         if format_ == "csv":
-            with path.open(encoding="utf-8-sig", newline="") as stream:
+            # What is no UTF-8 the server refuses, with its line.
+            with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as stream:
                 names = next(csv.reader(stream), [])
         elif format_ == "jsonl":
             keys: dict[str, None] = {}
@@ -149,8 +148,12 @@ def _exact(written: str) -> _Exact:
 
 
 def _numbered(path: Path) -> Iterator[tuple[int, str]]:
-    with path.open(encoding="utf-8-sig", newline="\n") as stream:
-        yield from enumerate(stream, 1)
+    with path.open("rb") as stream:
+        for number, line in enumerate(stream, 1):
+            try:
+                yield number, line.decode("utf-8-sig" if number == 1 else "utf-8")
+            except UnicodeDecodeError as error:
+                raise SeedFailed(f"rows from {path}", f"{path}:{number}: is no UTF-8: {error.reason}", _MEND) from error
 
 
 def _record(path: Path, number: int, text: str) -> dict[str, Any]:
@@ -197,6 +200,22 @@ def _csv_blocks(path: Path) -> Iterator[bytes]:
             yield block
 
 
+def _csv_line(path: Path, line: int) -> int:
+    """The first line of the record that the server means by `line`: it counts records, and line ends in their values
+    if they are of the sort that ends the first record.
+    """
+    with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as stream:
+        sign = "\n" if not stream.readline().endswith(("\r\n", "\r")) else "\r"
+        stream.seek(0)
+        counted, start, reader = 0, 1, csv.reader(stream)
+        for record in reader:
+            counted += 1 + sum(value.count(sign) for value in record)
+            if counted >= line:
+                return start
+            start = reader.line_num + 1
+    return line
+
+
 def _parquet(path: Path) -> Any:  # noqa: ANN401 - pyarrow has no types
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -210,11 +229,13 @@ def _parquet(path: Path) -> Any:  # noqa: ANN401 - pyarrow has no types
 def _parquet_blocks(path: Path) -> Iterator[bytes]:
     import pyarrow.compute as pc
 
+    from envctl.seeding.column import contiguous
+
     for batch in _parquet(path).iter_batches(_BATCH):
         fields: list[Any] = []
         for column in batch.columns:
             fields += ["\t", pc.fill_null(_texts(column), "\\N")]
-        yield bytes(pc.binary_join(pc.list_(pc.binary_join_element_wise(*fields[1:], "\n", "")), "")[0].as_py())
+        yield bytes(contiguous(pc.binary_join_element_wise(*fields[1:], "\n", "")))
 
 
 def _texts(column: pa.Array) -> pa.Array:
