@@ -74,7 +74,7 @@ class LineBody:
         """The object's bytes, once."""
         if self._header:
             yield self._header
-        row, count = 0, _FIRST
+        row, count = 0, self._next_count()
         while True:
             batch = self._lines.rows(self._parent, row, row + count)
             ends = self._coding.ends(batch)
@@ -83,13 +83,18 @@ class LineBody:
                 break
             yield from self._rows(batch, ends, fit - _HELD)
             row += fit - _HELD
-            wanted = min(self._piece, self._units - self._at)
-            count = 2 * _HELD + wanted * count // int(ends[-1])
+            self._lines.records.typical = -(-int(ends[-1]) // count)
+            count = self._next_count()
         last = self._cut if self._defect is Defect.TRUNCATED else self._full
         intact = yield from last(batch, ends, fit, row)
         if self._rest:
             yield b"\n"
         return {Defect.CORRUPT: intact - 1, Defect.ENCODING: 0}.get(self._defect, intact)
+
+    def _next_count(self) -> int:
+        """Rows for one piece, or a few more than there is room for."""
+        typical, room = self._lines.records.typical, min(self._piece, self._units - self._at)
+        return 2 * _HELD + max(0, room) * 65 // (64 * typical) if typical else _FIRST
 
     def _rows(self, batch: pa.StringArray, ends: Integers, stop: int) -> Iterator[Piece]:
         """The rows up to `stop`; the one in the object's middle is broken if one is to be."""

@@ -7,6 +7,7 @@ strings. An entry `envctl.padding` in the footer makes the size exact.
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -70,6 +71,7 @@ class Parquet:
             }
         ).body
 
+    @cached_property
     def overhead(self) -> int:
         """The most that one row group takes besides its rows, in itself and in the footer."""
         number = thrift.binary(bytes(8))
@@ -87,7 +89,7 @@ class ParquetBody:
         self._file, self._parent, self._size, self._defect = file, parent, size, defect
         self._at, self._row, self._lost = 0, 0, 0
         self._groups: list[Value] = []
-        self._overhead = file.overhead()
+        self._overhead = file.overhead
         taken = self._taken(file.records.fields(parent, 0, _PROBED))
         self._probed = max(1, int(taken[-1]))
         if defect is Defect.ENCODING and not any(leaf.textual for leaf in file.leaves):

@@ -20,6 +20,8 @@ class Records:
     """The records of one version; the rows of any parent row, from any row on."""
 
     def __init__(self, world: World, objects: Objects, version: str, parent: int) -> None:
+        self.typical = 0
+        """Bytes of a row in a file of lines, as far as known: how many are made at a time hangs on it, and no byte."""
         self.parent = parent
         """A parent row that there is; the fields' kinds are the same for all."""
         self._world, self._content = world, objects.content
