@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from envctl.model import Endpoint
     from envctl.seeding.objects import Piece
 
-STALL = 60.0
+STALL = 30.0
 """Seconds without any progress, after which the server counts as gone."""
 
 ASKED_FIRST = 256 * 1024
