@@ -55,7 +55,5 @@ def _loaded(function: Function) -> Callable[[object], Any]:
 
 def _line(error: BaseException, file: Path) -> int:
     """The last line of the file that was at work; 0 for an error that came from elsewhere."""
-    if isinstance(error, SyntaxError) and error.filename == str(file):
-        return error.lineno or 0
     frames = traceback.extract_tb(error.__traceback__)
     return next((frame.lineno or 0 for frame in reversed(frames) if frame.filename == str(file)), 0)

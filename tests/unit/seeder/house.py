@@ -40,6 +40,7 @@ class House:
     path: Path
     services: dict[str, FakeService]
     engine: FakeEngine = field(default_factory=FakeEngine)
+    secrets: dict[str, dict[str, str]] = field(default_factory=dict)
     heard: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -63,7 +64,7 @@ class House:
 
     def residents(self) -> Residents:
         """Who lives here."""
-        return Residents(self.engine, Pins(), self.engine.containers())
+        return Residents(self.engine, Pins(secrets=self.secrets), self.engine.containers())
 
     def seed(self, name: str = "small", environment: object = None, **more: Any) -> SeedReport:  # noqa: ANN401
         """Load a dataset; its events are in `heard`."""
