@@ -295,6 +295,25 @@ def test_looking_a_name_up_imports_no_arrow(base: Path) -> None:
     assert done.stdout.strip() == "[]"
 
 
+def test_what_ships_can_be_added_to(read: Read) -> None:
+    """Files, tables, topics, keys and objects, each beside those that are there."""
+    more = """
+        extends: small
+        postgres: {sql: {mine: mine.sql}, tables: {mine: sources}, after: {mine: mine.sql}}
+        kafka: {topics: {mine: {}}}
+        redis: {keys: {mine: {from: sources, key: name, string: name}}}
+        minio: {buckets: {mine: {}, app: {objects: {sent: {size: 5000}}}}}
+        spark: {sql: {mine: mine.sql}, clear: {mine: mine.sql}}
+    """
+    mine, small = read(more, mine_sql="SELECT 1;"), load("small")
+    assert [path.name for path in mine.postgres.sql] == [*(path.name for path in small.postgres.sql), "mine.sql"]
+    assert set(mine.postgres.tables) == {*small.postgres.tables, "mine"}
+    assert set(mine.topics) == {*small.topics, "mine"}
+    assert mine.redis.keys[:-1] == small.redis.keys
+    assert [rule.size for rule in mine.buckets["app"].objects] == [5000]
+    assert mine.spark.sql == (*small.spark.sql, "SELECT 1")
+
+
 @pytest.mark.parametrize("name", ["small", "medium", "large"])
 def test_the_datasets_that_ship_are_right_at_every_scale(name: str) -> None:
     """Whole, and at a hundredth and a hundred-thousandth of their size."""
