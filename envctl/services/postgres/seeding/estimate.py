@@ -19,9 +19,9 @@ _NUMBER, _FACT, _ROW, _LENGTH = 8, 24, 2, 4
 
 def size(world: World) -> Size:
     """All tables together. Bytes are estimated from the first rows of each relation."""
-    total = Size(0, 0)
+    total, waiting = Size(0, 0), plan.waiting(world)
     for table in world.dataset.postgres.tables.values():
-        total += _of_file(table) if table.file else _of_relation(world, plan.full(table, world.dataset))
+        total += _of_file(table) if table.file else _of_relation(world, plan.full(table, world.dataset), waiting)
     return total
 
 
@@ -31,13 +31,13 @@ def _of_file(table: Table) -> Size:
     return Size(files.rows(table.file, table.format), table.file.stat().st_size)
 
 
-def _of_relation(world: World, table: Table) -> Size:
+def _of_relation(world: World, table: Table, waiting: frozenset[tuple[str, str]]) -> Size:
     rows = world.rows(table.relation)
     chunk = world.range(table.relation, 0, min(_SAMPLE, _topmost(world, table.relation).rows))
     width = float(_ROW)
     for name, expression in table.columns.items():
         width += _LENGTH
-        if plan.waits(world, table.relation, expression):
+        if plan.waits(world.relation(table.relation), expression, waiting):
             width += _FACT
             continue
         column = chunk.expression(f"table {table.name} {name}", expression)

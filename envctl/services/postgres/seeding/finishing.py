@@ -10,6 +10,7 @@ from envctl.services.postgres.seeding.connection import described, failing, lost
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from envctl.seeding.loading import Job
     from envctl.services.postgres.seeding.connection import Connection
@@ -50,7 +51,7 @@ def finish(connection: Connection, team: Team, job: Job, sources: Sequence[Sourc
     for number, path in enumerate(after):
         job.go_on()
         if f"after {number}" not in known.steps:
-            _run_after(connection, path, f"after {number}")
+            team.run([_after(path, f"after {number}")])
     with failing("the end of the load noted"), connection.transaction():
         # With the last commit all before it are on the disk.
         connection.execute("SET LOCAL synchronous_commit = on")
@@ -104,10 +105,15 @@ def _checking(source: Source, found: JSON) -> Task:
     return task
 
 
-def _run_after(connection: Connection, path: Any, step: str) -> None:  # noqa: ANN401 - a path
-    with naming_holders(connection, f"SQL from {path}"), connection.transaction():
-        before = catalog.objects(connection)
-        scripts.run(connection, path)
-        created = catalog.objects(connection) - before
-        ledger.note_created(connection, catalog.independent(connection, created))
-        ledger.note_step(connection, step)
+def _after(path: Path, step: str) -> Task:
+    """One of the dataset's last files, in a transaction with the mark that it ran."""
+
+    def task(connection: Connection) -> None:
+        with naming_holders(connection, f"SQL from {path}"), connection.transaction():
+            before = catalog.objects(connection)
+            scripts.run(connection, path)
+            created = catalog.objects(connection) - before
+            ledger.note_created(connection, catalog.independent(connection, created))
+            ledger.note_step(connection, step)
+
+    return task

@@ -28,6 +28,7 @@ class PostgresLoader:
     def __init__(self, at: Endpoint, job: Job) -> None:
         self._at, self._job = at, job
         self._dataset, self._share = job.dataset, job.dataset.postgres
+        self._sources: list[Source] = []
         self._fresh: JSON | None = None
 
     def size(self) -> Size:
@@ -63,7 +64,7 @@ class PostgresLoader:
 
         """
         self._job.go_on()
-        with connect(self._at) as connection:
+        with connect(self._at) as connection, Team(self._at, self._job, connection) as team:
             end_leftovers(connection)
             with failing("the ledger in PostgreSQL"):
                 known = ledger.read(connection)
@@ -71,14 +72,13 @@ class PostgresLoader:
                     remove(connection)
                     known = None
             if known is None:
-                self._prepare(connection)
+                team.run([self._prepare])
             with failing("the tables in PostgreSQL"):
                 known = ledger.read(connection)
-                sources = plan.sources(self._job.world, catalog.tables(connection))
+                sources = self._sources or plan.sources(self._job.world, catalog.tables(connection))
             if known and not known.complete:
-                with Team(self._at, self._job) as team:
-                    self._fill(connection, team, sources)
-                    self._fresh = finish(connection, team, self._job, sources, known)
+                self._fill(connection, team, sources)
+                self._fresh = finish(connection, team, self._job, sources, known)
 
     def present(self) -> bool:
         """Whether the ledger says that this very dataset is complete, and its tables are there, with rows in them."""
@@ -91,13 +91,13 @@ class PostgresLoader:
     def measure(self) -> JSON:
         """Rows, hash and sums by table. Just after a load: what that found when it checked its own work."""
         if self._fresh is not None:
-            found, self._fresh = self._fresh, None
-            return found
-        with connect(self._at) as connection, failing("the tables read back"):
-            there = catalog.tables(connection)
-        found = {}
-        tables = {name: there.get(catalog.split(name)) for name in self._share.tables}
-        with Team(self._at, self._job) as team:
+            kept, self._fresh = self._fresh, None
+            return kept
+        found: JSON = {}
+        with connect(self._at) as connection, Team(self._at, self._job, connection) as team:
+            with failing("the tables read back"):
+                there = catalog.tables(connection)
+            tables = {name: there.get(catalog.split(name)) for name in self._share.tables}
             team.run(
                 [_measuring(name, target, self._columns(name), found) for name, target in tables.items() if target]
             )
@@ -143,7 +143,7 @@ class PostgresLoader:
                 self._job.go_on()
                 scripts.run(connection, path)
             created = catalog.objects(connection) - before
-            sources = plan.sources(self._job.world, catalog.tables(connection))
+            sources = self._sources = plan.sources(self._job.world, catalog.tables(connection))
             ledger.make(connection, self._dataset.digest, self._dataset.name, self._dataset.scale)
             ledger.note_created(connection, catalog.independent(connection, created))
             made = {oid for _, oid in created}

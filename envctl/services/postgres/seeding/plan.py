@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from envctl.seeding.chunk import Chunk
-    from envctl.seeding.spec import Dataset, Table
+    from envctl.seeding.spec import Dataset, Relation, Table
     from envctl.seeding.world import World
     from envctl.services.postgres.seeding.catalog import TableColumn, Target
     from envctl.services.postgres.seeding.files import File
@@ -91,30 +91,28 @@ def sources(world: World, tables: Mapping[tuple[str, str], Target]) -> list[Sour
     return found
 
 
-def slow(world: World, source: Source) -> bool:
-    """Whether the rows may have to wait for `fact()`."""
-    return any(waits(world, source.table.relation, expression) for expression in source.expressions.values())
+def waiting(world: World) -> frozenset[tuple[str, str]]:
+    """Relation and column of all values that come from `fact()`, also by way of others."""
+    found: frozenset[tuple[str, str]] = frozenset()
+    while True:
+        more = {
+            (name, column)
+            for name, spec in world.relations.items()
+            for column, expression in spec.columns.items()
+            if (name, column) not in found and waits(spec, expression, found)
+        }
+        if not more:
+            return found
+        found |= more
 
 
-def waits(world: World, relation: str, expression: str, seen: frozenset[str] = frozenset()) -> bool:
-    """Whether the value comes from `fact()`, also by way of other columns and relations."""
-    spec, words = world.relation(relation), _words(expression)
-    if "fact" in words:
-        return True
-    if "parent" in words and _waiting(world, spec.per, seen):
-        return True
-    if any(_waiting(world, other, seen) for other in words & world.relations.keys()):
-        return True
-    mentioned = {name for name in words & spec.columns.keys() if f"{relation}.{name}" not in seen}
-    return any(waits(world, relation, spec.columns[name], seen | {f"{relation}.{name}"}) for name in mentioned)
-
-
-def _waiting(world: World, relation: str, seen: frozenset[str]) -> bool:
-    """Whether anything in a relation that is spoken of comes from `fact()`."""
-    if relation in seen:
-        return False
-    columns = world.relation(relation).columns.values()
-    return any(waits(world, relation, expression, seen | {relation}) for expression in columns)
+def waits(spec: Relation, expression: str, known: frozenset[tuple[str, str]]) -> bool:
+    """Whether an expression over the relation comes from `fact()`, where `known` says which columns do."""
+    words = _words(expression)
+    spoken_of = words | ({spec.per} if "parent" in words else set())
+    return "fact" in words or any(
+        relation in spoken_of or (relation == spec.name and column in words) for relation, column in known
+    )
 
 
 def _words(text: str) -> set[str]:

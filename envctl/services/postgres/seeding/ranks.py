@@ -22,11 +22,17 @@ def ranks(connection: Connection, world: World, sources: list[Source]) -> list[l
     by_oid = {source.target.oid: source for source in sources}
     found: dict[int, int] = {}
 
+    waiting = plan.waiting(world)
+
+    def slow(source: Source) -> bool:
+        relation = world.relations.get(source.table.relation)
+        return relation is not None and any(plan.waits(relation, e, waiting) for e in source.expressions.values())
+
     def rank(oid: int, above: frozenset[int]) -> int:
         if oid not in found:
             # In a circle of foreign keys no order is right; the server says which row it misses.
             upper = [p for p in parents.get(oid, []) if p in by_oid and p not in above]
-            first = len(sources) if plan.slow(world, by_oid[oid]) else 0
+            first = len(sources) if slow(by_oid[oid]) else 0
             found[oid] = max([first, *(rank(p, above | {oid}) + 1 for p in upper)])
         return found[oid]
 

@@ -23,11 +23,11 @@ _LOOK_AROUND = 0.2
 
 
 class Team:
-    """Up to `job.jobs` connections, opened when they are needed. Use it as a context manager."""
+    """Up to `job.jobs` connections, `first` and others that are opened when they are needed. A context manager."""
 
-    def __init__(self, at: Endpoint, job: Job) -> None:
+    def __init__(self, at: Endpoint, job: Job, first: Connection) -> None:
         self._at, self._job = at, job
-        self._idle: list[Connection] = []
+        self._idle: list[Connection] = [first]
         self._busy: list[Connection] = []
         self._changed = threading.Condition()
         self._error: BaseException | None = None
