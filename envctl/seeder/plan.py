@@ -6,21 +6,21 @@ import contextvars
 import os
 import threading
 from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from envctl.catalog import SERVICES
-from envctl.errors import UnknownName
+from envctl.errors import SeedFailed, UnknownName
 from envctl.model import Endpoint, Identity
 from envctl.seeding import room
 from envctl.seeding.loading import Job, Seedable, Size
 from envctl.seeding.progress import Progress
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
-    from envctl.protocols import Service
     from envctl.seeder.request import Request
     from envctl.seeding.facts import Facts
     from envctl.seeding.journal import Journal
@@ -36,13 +36,14 @@ MOST_JOBS = 4
 
 @dataclass(frozen=True)
 class Plan:
-    """A dataset with its world; all that loaders share."""
+    """A dataset with its world; all that loaders share. `sizes` are those of the shares that were weighed."""
 
     dataset: Dataset
     world: World
     facts: Facts
     jobs: int
     stop: threading.Event = field(default_factory=threading.Event)
+    sizes: dict[str, Size] = field(default_factory=dict)
 
     @classmethod
     def of(cls, request: Request, stop: threading.Event) -> Plan:
@@ -83,29 +84,43 @@ class Plan:
                 raise UnknownName(f"service in dataset {self.dataset.name!r}", name, self.dataset.services)
         return named or self.dataset.services
 
-    def sizes(self, journal: Journal, services: Mapping[str, Service]) -> dict[str, Size]:
-        """How much each of these services would get; asks none of them."""
-        found: dict[str, Size] = {}
-        for name, service in services.items():
-            if isinstance(service, Seedable) and name in self.dataset.services:
-                found[name] = service.loader(_anywhere(name), self.job(name, journal)[0]).size()
-        return found
+    def weigh(self, journal: Journal, services: Iterable[str]) -> None:
+        """Find out how much each of these services gets; asks none of them."""
+        with self.speaking():
+            for name in services:
+                if name in SERVICES and isinstance(service := SERVICES[name], Seedable):
+                    self.sizes[name] = service.loader(_anywhere(name), self.job(name, journal)[0]).size()
 
-    def check_room(self, journal: Journal, services: Iterable[str], ground: tuple[Path, int] | None) -> None:
-        """Return when there is room on the disk for these services' shares, less what is there or goes before.
+    def check_room(self, journal: Journal, ground: tuple[Path, int] | None) -> None:
+        """Return when there is room on the disk for what was weighed, less what is there or goes before.
 
         Raises:
             NoSpace: there is not.
 
         """
-        sizes = self.sizes(journal, {name: SERVICES[name] for name in services if name in SERVICES})
         more, less = {}, {}
-        for name, size in sizes.items():
+        for name, size in self.sizes.items():
             page = journal.page(name)
             # What this very dataset has begun to fill has had room, or will say itself that there is none left.
             if page.get("digest") != self.dataset.digest:
                 more[name], less[name] = size.bytes, int(page.get("bytes", 0))
         room.check(self.dataset.name, self.dataset.scale, more, room.needed(less), ground)
+
+    @contextmanager
+    def speaking(self) -> Iterator[None]:
+        """Say of a value that cannot be made where it is described.
+
+        Raises:
+            SeedFailed: in the place of a `WorldError`.
+
+        """
+        from envctl.seeding.world import WorldError
+
+        try:
+            yield
+        except WorldError as error:
+            wanted = f"values for {error.relation}.{error.column}"
+            raise SeedFailed(wanted, error.why, f"mend the expression in {self.dataset.file}") from error
 
     @property
     def made(self) -> list[str]:

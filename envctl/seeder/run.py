@@ -69,7 +69,8 @@ class Seeder:
                 f"this environment has {', '.join(sorted(services))}",
                 f"bring one up: `envctl up --service {selected[0]}`",
             )
-        plan.check_room(self._journal, there, ground.free(self._engine))
+        plan.weigh(self._journal, there)
+        plan.check_room(self._journal, ground.free(self._engine))
 
     def enter(self, residents: Residents) -> None:
         """Take up the services as they live now; from here on there is no proof that anything is loaded."""
@@ -146,7 +147,16 @@ class Seeder:
     def _share(self, name: str, service: Seedable, plan: Plan) -> Share:
         job, progress = plan.job(name, self._journal)
         container = self._residents.containers[name].id
-        return Share(name, service, self._residents.endpoint(name), job, progress, container, self._request.force)
+        return Share(
+            name,
+            service,
+            self._residents.endpoint(name),
+            job,
+            progress,
+            plan.sizes[name],
+            container,
+            self._request.force,
+        )
 
     def _require_running(self, service: str) -> None:
         state = self._residents.containers[service].state
@@ -154,16 +164,12 @@ class Seeder:
             raise SeedFailed(f"{service} running", f"its container is {state}", "start it with `envctl up`")
 
     def _work(self, share: Share) -> SeedShare:
-        from envctl.seeding.world import WorldError
-
         try:
-            share.job.go_on()
-            if not share.assessed:
-                share.assess()
-            return share.load()
-        except WorldError as error:
-            wanted, file = f"values for {error.relation}.{error.column}", share.job.dataset.file
-            raise SeedFailed(wanted, error.why, f"mend the expression in {file}") from error
+            with self._plan.result().speaking():
+                share.job.go_on()
+                if not share.assessed:
+                    share.assess()
+                return share.load()
         finally:
             if share.service == OBJECT_STORE:
                 self._no_more_facts()

@@ -13,7 +13,7 @@ from envctl.seeding.manifest import CLEARING, LOADED, LOADING
 
 if TYPE_CHECKING:
     from envctl.model import Endpoint
-    from envctl.seeding.loading import Job, Seedable
+    from envctl.seeding.loading import Job, Seedable, Size
     from envctl.seeding.progress import Progress
 
 
@@ -46,12 +46,12 @@ class Share:
     at: Endpoint
     job: Job
     progress: Progress
+    size: Size
     container: str = ""
     force: bool = False
 
     def __post_init__(self) -> None:
         self.loader = self.seedable.loader(self.at, self.job)
-        self.size = self.loader.size()
         self._page: dict[str, Any] = {}
         self.standing, self.assessed = Standing.LOADED, False
 
