@@ -24,7 +24,7 @@ def script(folder: Path, text: str) -> Path:
     [
         "SELECT ';' AS a; SELECT E'\\';\\\\' ; -- ; no\n SELECT 1",
         'SELECT "a;b"; /* ; \\d */ SELECT $x$;COMMIT;$x$; SELECT $$;$$',
-        "CREATE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT CASE WHEN true THEN 1 END; SELECT 2; END; SELECT 1; SELECT",
+        "CREATE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT CASE WHEN a THEN 1 END; SELECT 2; END; SELECT 1; TABLE",
     ],
 )
 def test_a_file_is_parted_where_its_statements_end(tmp_path: Path, text: str) -> None:
