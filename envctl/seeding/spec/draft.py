@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -63,9 +64,9 @@ class Draft:
         self._wrong.add(place)
         self.sheet.problems.append(Problem(message, ".".join(place), file, line))
 
-    def is_wrong(self, place: Place) -> bool:
-        """Whether a problem is known at `place` or around it."""
-        return any(place[:end] in self._wrong for end in range(1, len(place) + 1))
+    def is_wrong(self, *places: Place) -> bool:
+        """Whether a problem is known at one of these very places."""
+        return any(place in self._wrong for place in places)
 
     def part(self, *place: str) -> dict[str, Any]:
         """The mapping at `place`, empty where there is none."""
@@ -87,6 +88,9 @@ class Draft:
         path = self.sheet.path(place, written)
         if not path.is_file():
             self.problem(place, f"{'is a folder' if path.is_dir() else 'no such file'}: {path}")
+            return None
+        if not os.access(path, os.R_OK):
+            self.problem(place, f"cannot be read: {path}")
             return None
         self.files[path] = None
         return path

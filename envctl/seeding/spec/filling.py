@@ -34,7 +34,7 @@ def postgres(draft: Draft) -> Postgres:
 def _table(draft: Draft, name: str, given: Any) -> Table:  # noqa: ANN401 - a mapping, or a relation's name
     place: Place = ("postgres", "tables", name)
     if isinstance(given, str):
-        return Table(name, relation=draft.relation({name: given}, place))
+        return Table(name, relation=_with_columns(draft, place, draft.relation({name: given}, place)))
     sources = [key for key in ("from", *_FILES) if key in given]
     if len(sources) != 1:
         draft.problem(place, f"must have exactly one of from, csv, jsonl, parquet; found {_listed(sources)}")
@@ -48,7 +48,15 @@ def _table(draft: Draft, name: str, given: Any) -> Table:  # noqa: ANN401 - a ma
             content.judge_table(draft, (*place, source), file, source)
         return Table(name, file=file, format=source)
     relation = draft.relation(given, (*place, "from"))
-    return Table(name, relation=relation, columns=_columns(draft, given, place, relation))
+    columns = _columns(draft, given, place, relation)
+    return Table(name, relation=relation if columns else _with_columns(draft, place, relation), columns=columns)
+
+
+def _with_columns(draft: Draft, place: Place, relation: str) -> str:
+    """The relation, whose columns are those of the table; it must have some."""
+    if relation and not draft.part("generate", relation, "columns"):
+        draft.problem(place, f"relation {relation!r} has no columns to fill it with")
+    return relation
 
 
 def _columns(draft: Draft, given: dict[str, Any], place: Place, relation: str) -> dict[str, str]:

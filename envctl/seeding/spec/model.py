@@ -159,7 +159,11 @@ class Function:
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """One dataset at one scale. `digest` changes when anything that determines the loaded data changes."""
+    """One dataset at one scale. `digest` changes when anything that determines the loaded data changes.
+
+    `files` are all that it was read from, those of its folders and the folders too: while none of them has changed, it
+    is the same.
+    """
 
     name: str
     file: Path

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from envctl.errors import ConfigurationError, Problem, UsageError
@@ -15,7 +16,6 @@ from envctl.seeding.spec.model import Dataset
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
 WANTED = "a valid dataset"
 
@@ -39,11 +39,14 @@ def load(reference: str, scale: float = 1.0, *, folders: Sequence[Path] = ()) ->
         raise ConfigurationError(read.problems, WANTED)
     draft = Draft(read, scale)
     draft.judge()
-    dataset = _dataset(draft, file)
-    try_expressions(draft, dataset)
-    if read.problems:
-        raise ConfigurationError(_sorted(read.problems, read.files), WANTED)
-    return replace(dataset, digest=digest(dataset))
+    try:
+        dataset = _dataset(draft, file)
+        _try_expressions(draft, dataset)
+        if not read.problems:
+            return replace(dataset, digest=digest(dataset))
+    except OSError as error:  # a file that went, or was locked, since it was looked at
+        read.problems.append(Problem(f"cannot be read: {error.strerror}", file=Path(error.filename or file)))
+    raise ConfigurationError(_sorted(read.problems, read.files), WANTED)
 
 
 def _dataset(draft: Draft, file: Path) -> Dataset:
@@ -73,7 +76,7 @@ def _dataset(draft: Draft, file: Path) -> Dataset:
     return dataset
 
 
-def try_expressions(draft: Draft, dataset: Dataset) -> None:
+def _try_expressions(draft: Draft, dataset: Dataset) -> None:
     """Try what there is to be tried. numpy and Arrow (80 ms) are imported only for datasets that generate."""
     if dataset.relations:
         from envctl.seeding.spec import trial

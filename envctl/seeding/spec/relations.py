@@ -74,7 +74,7 @@ def _relation(draft: Draft, name: str) -> Relation:
         _judge_name(draft, (*place, "columns", column), column)
     _judge_name(draft, place, name)
     _judge_keys(draft, place, part)
-    rows = part.get("rows") or 0
+    rows = part.get("rows", 0) or 1 if "rows" in part else 0  # where they are wrong, one is enough to try the columns
     scaled = rows if part.get("fixed") or not rows else draft.scaled(rows)
     if scaled > MOST_ROWS:
         draft.problem((*place, "rows"), f"are {scaled} at scale {draft.scale:g}; at most {MOST_ROWS}")

@@ -49,7 +49,7 @@ def message_problem(message: Any, partitions: int, *, keyed: bool) -> str:  # no
         return f"unknown field {unknown[0]!r}; known: {', '.join(FIELDS)}"
     if keyed and message.get("key") is None:
         return "has no key, which a compacted topic needs"
-    if not isinstance(message.get("headers", {}), dict):
+    if not isinstance(message.get("headers") or {}, dict):
         return "headers must be an object"
     partition = message.get("partition")
     if partition is not None and not (type(partition) is int and 0 <= partition < partitions):

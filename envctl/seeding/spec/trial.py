@@ -54,7 +54,7 @@ class _Trials:
 
     def _is_broken(self, name: str) -> bool:
         place = ("generate", name)
-        return any(self.draft.is_wrong((*place, key)) for key in ("rows", "per", "most", "open"))
+        return self.draft.is_wrong(place, *((*place, key) for key in ("per", "most", "open")))
 
     def _place(self, relation: str, column: str) -> Place:
         place = ("generate", relation)

@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 
     from tests.unit.seeding.spec.conftest import Problems, Read
 
-ITEMS = "generate: {items: {rows: 3, columns: {id: row}}, logs: {per: items, open: true, columns: {n: line}}}\n"
+ITEMS = (
+    "generate: {items: {rows: 3, columns: {id: row}}, none: {rows: 1, columns: {}}, "
+    "logs: {per: items, open: true, columns: {n: line}}}\n"
+)
 OBJECT = "from: items, key: text(id), size: 4096, format: \"'csv'\", content: logs, versions: {1: {n: n}}"
 
 
@@ -33,7 +36,7 @@ def test_everything_that_is_wrong_is_said_at_once(problems: Problems) -> None:
         kafka:
           topics:
             a b: {}
-            items: {from: items, value: nope(id), partitions: 0, config: {cleanup.polcy: compact}}
+            items: {from: items, value: uid(), partitions: 0, config: {cleanup.polcy: compact}}
         redis:
           keys:
             - {from: items, key: text(ok), string: ok, hash: {a: ok}}
@@ -45,11 +48,14 @@ def test_everything_that_is_wrong_is_said_at_once(problems: Problems) -> None:
         "3: words.empty: must be a list of words, or the path of a file with one word a line; found an empty list",
         "3: words.lost: no such file: words.txt",
         "6: generate.items.rows: must be a whole number from 1 to 2147483648; found 'many'",
+        "7: generate.items.columns.id: is no expression: invalid syntax",
+        "7: generate.items.columns.other: relation 'items' has no column 'missing'; known: row, id, other, ok",
         "9: postgres.sql.0: no such file: schema.sql",
         "10: postgres.tables.items: no relation is named 'itmes'; did you mean 'items'?",
         "13: kafka.topics.a b: must be a topic's name of at most 249 letters, digits, '.', '_' and '-'; found 'a b'",
         "14: kafka.topics.items.partitions: must be a whole number from 1 to 10000; found 0",
         "14: kafka.topics.items.config.cleanup.polcy: is no setting of topics; did you mean 'cleanup.policy'?",
+        "14: kafka.topics.items.value: no function is named 'uid'; did you mean 'uuid'?",
         "17: redis.keys.0: must have exactly one of string, hash, list, set, zset, stream; found string and hash",
         "18: python.0: no such file: fixtures.py",
     ]
@@ -137,6 +143,7 @@ def test_parents_that_go_round_are_said_each(problems: Problems) -> None:
             "postgres: {tables: {t: {}}}",
             "postgres.tables.t: must have exactly one of from, csv, jsonl, parquet; found none",
         ),
+        ("postgres: {tables: {t: none}}", "postgres.tables.t: relation 'none' has no columns to fill it with"),
         ("postgres: {tables: {t: logs}}", "postgres.tables.t: relation 'logs' is open: only the content of objects"),
         (
             "postgres: {tables: {t: {from: items, columns: [idd]}}}",
@@ -263,7 +270,7 @@ def test_the_lines_of_a_topics_file_are_all_looked_at(problems: Problems) -> Non
         '{"value": 1, "valeu": 2}',
         '{"value": null, "partition": 2}',
         '{"value": null, "timestamp": "soon"}',
-        '{"value": null, "headers": []}',
+        '{"value": null, "headers": ["h"]}',
         '{"value": NaN}',
         '{"value": null, "timestamp": 1767225600000}',
     ]
