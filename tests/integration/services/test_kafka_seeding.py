@@ -177,6 +177,27 @@ def test_a_second_load_appends_nothing(kafka: Running) -> None:
     assert again.measure() == before
 
 
+def test_progress_adds_up_to_the_size_also_of_a_load_that_goes_on(kafka: Running) -> None:
+    """What is there already counts too, so that a bar ends at its end."""
+    data = dataset(*ALL)
+    for _ in range(2):
+        given = job(data)
+        loader = _loaded(kafka, given)
+        assert given.progress.rows == loader.size().rows
+        assert given.progress.bytes == pytest.approx(loader.size().bytes, rel=0.1)
+
+
+def test_removed_records_of_a_half_loaded_topic_are_loaded_again(kafka: Running) -> None:
+    """Offsets never go back, so the topic is made anew."""
+    from kafka import TopicPartition
+
+    before = _loaded(kafka, job(dataset(PLAIN))).measure()
+    with _admin(kafka) as admin:
+        admin.delete_records({TopicPartition(PLAIN.name, 0): 100})
+    assert not Kafka().loader(kafka.at, job(dataset(PLAIN))).present()
+    assert _loaded(kafka, job(dataset(PLAIN))).measure() == before
+
+
 def test_two_environments_have_the_same_digests(kafka: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever produced it: the manifest is a function of the dataset."""
     first = _loaded(kafka, job(dataset(*ALL), "one"))
@@ -341,7 +362,7 @@ def test_what_the_broker_refuses_is_said_in_its_words_and_nothing_is_made(
 def test_a_record_that_is_too_large_is_named(kafka: Running) -> None:
     """With its topic, offset and size, and the setting that would let it in."""
     topic = dataclasses.replace(PLAIN, value=f'f"{"x" * 2_000_000}{{id}}"')
-    with pytest.raises(SeedFailed, match=r"shop.plain, partition 0, offset 0: MESSAGE_TOO_LARGE") as caught:
+    with pytest.raises(SeedFailed, match=r"shop.plain, partition \d, offset 0: MESSAGE_TOO_LARGE") as caught:
         _loaded(kafka, job(dataset(topic, rows=4)))
     assert "max.message.bytes" in caught.value.advice
 
@@ -362,6 +383,13 @@ def test_a_login_that_is_refused_is_said_without_the_password(kafka: Running) ->
         with pytest.raises(SeedFailed, match="log in as envctl: SASL_AUTHENTICATION_FAILED") as caught:
             act()
         assert "a-wrong-word" not in str(caught.value)
+
+
+def test_a_broker_that_is_not_there_is_said(kafka: Running) -> None:
+    """With what to do."""
+    nobody = dataclasses.replace(kafka.at, ports={"kafka": 1, "sasl": 1})
+    with pytest.raises(SeedFailed, match="kafka: connection refused"):
+        Kafka().loader(nobody, job(dataset(EVENTS))).load()
 
 
 def test_without_an_admin_the_plaintext_listener_does(kafka: Running) -> None:

@@ -26,7 +26,7 @@ IN_FLIGHT = 4
 with four, whatever a killed predecessor had under way is known when it is sent again.
 """
 
-FETCHED = 4 << 20
+FETCHED = 1 << 20
 """Bytes that one fetch may bring."""
 
 _WAIT_MS = 500

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     JSON = dict[str, Any]
 
-_REQUEST = 2 << 20
+_REQUEST = 1 << 20
 """Bytes of batches in one request, about."""
 
 _ATTEMPTS = 4

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     Integers = NDArray[np.int64]
 
-CHUNK_BYTES = 4 << 20
+CHUNK_BYTES = 2 << 20
 """Bytes of keys, values and headers of a chunk, about: what is held at one time is some of these."""
 
 _SAMPLES, _SAMPLED = 8, 32
