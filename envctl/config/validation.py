@@ -113,7 +113,8 @@ def _allowed(value: object, rules: Schema) -> bool:
     if isinstance(value, str):
         return _allowed_text(value, rules)
     if isinstance(value, dict | list):
-        return len(value) >= rules.get("minItems" if isinstance(value, list) else "minProperties", 0)
+        fewest: int = rules.get("minItems" if isinstance(value, list) else "minProperties", 0)
+        return len(value) >= fewest
     if isinstance(value, int | float) and not isinstance(value, bool):
         return _allowed_number(value, rules)
     return True
