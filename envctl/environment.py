@@ -131,9 +131,10 @@ class Environment(Handles):
         """
         from envctl.seeder.verify import Verification
 
-        wanted = Request(str(dataset), scale, folders=self.settings.seeds) if dataset is not None else None
+        seeds = self.settings.seeds
+        wanted = Request(str(dataset), scale, folders=seeds) if dataset is not None else None
         with self._held():
-            return Verification(self._folder, self._residents(services), services).run(wanted)
+            return Verification(self._folder, self._residents(services), services, seeds).run(wanted)
 
     def variables(self) -> dict[str, str]:
         """Connection data under the names that libraries read by themselves, for the app identity."""

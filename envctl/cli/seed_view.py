@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 WIDTH = 20
 """Characters of a bar."""
 
+TELLS = 0.01
+"""The share from which on the time until now tells how long the rest takes."""
+
 _OUTCOMES = {
     "loaded": "loaded",
     "resumed": "loaded the rest of it",
@@ -38,15 +41,17 @@ def share(data: Mapping[str, Any]) -> float:
 
 
 def left(data: Mapping[str, Any]) -> str:
-    """`  3.0 s left`, at the speed until now; empty while that is unknown."""
+    """`  3.0 s left`, at the speed until now; empty while too little is there to tell, and when all is."""
     done, seconds = share(data), float(data["seconds"])
-    return f"  {phrases.duration(seconds * 1000 * (1 - done) / done)} left" if done and seconds else ""
+    return f"  {phrases.duration(seconds * 1000 * (1 - done) / done)} left" if TELLS <= done < 1 else ""
 
 
 def progress(data: Mapping[str, Any]) -> str:
     """A `seed.progress` as a line."""
     sizes = f"{phrases.size(data['bytes'])} of {phrases.size(data['of_bytes'])}"
-    return f"{phrases.count(data['rows'])} of {phrases.count(data['of_rows'])} rows, {sizes}{left(data)}"
+    remains = left(data)
+    rows = f"{phrases.count(data['rows'])} of {phrases.count(data['of_rows'])} rows"
+    return f"{rows}, {sizes}" + (f";{remains[1:]}" if remains else "")
 
 
 def summary(report: SeedReport) -> str:

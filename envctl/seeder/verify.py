@@ -15,7 +15,8 @@ from envctl.seeder.request import Request
 from envctl.seeding.journal import Journal
 from envctl.seeding.loading import Seedable
 from envctl.seeding.manifest import FUNCTIONS, LOADED
-from envctl.waiting import Deadline, in_parallel
+from envctl.seeding.workers import Workers
+from envctl.waiting import Deadline
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,10 +27,15 @@ if TYPE_CHECKING:
 
 
 class Verification:
-    """One look into all services that hold something; the caller holds the environment's lock."""
+    """One look into all services that hold something; the caller holds the environment's lock.
 
-    def __init__(self, folder: StateFolder, residents: Residents, services: Sequence[str]) -> None:
-        self._residents = residents
+    `seeds` are the folders where datasets' names are looked up.
+    """
+
+    def __init__(
+        self, folder: StateFolder, residents: Residents, services: Sequence[str], seeds: tuple[Path, ...] = ()
+    ) -> None:
+        self._residents, self._folders = residents, seeds
         self._journal = Journal(folder)
         self._services = [
             name
@@ -37,6 +43,8 @@ class Verification:
             if name != FUNCTIONS and name in residents.services and (not services or name in services)
         ]
         self._plans: dict[tuple[str, float], Plan] = {}
+        self._stop = threading.Event()
+        self._workers: Workers[str] = Workers("what was", self._stop)
         self._measured: dict[str, dict[str, Any]] = {}
 
     def run(self, wanted: Request | None) -> VerifyReport:
@@ -50,36 +58,40 @@ class Verification:
         clock = Deadline(float("inf"))
         if not self._services:
             raise SeedFailed("a dataset to verify", "none is loaded", "load one: `envctl seed small`")
-        expected = self._plan(wanted.dataset, wanted.scale, wanted.folders) if wanted else None
-        found = in_parallel(
-            {name: partial(self._difference, name, self._of(name), expected) for name in self._services}
-        )
-        differences: dict[str, str] = {}
-        for name, difference in found.items():
-            if isinstance(difference, Exception):
-                raise difference
-            emit("seed.verified", service=name, equal=not difference, difference=difference)
-            if difference:
-                differences[name] = difference
-        if differences:
+        expected = self._plan(wanted.dataset, wanted.scale) if wanted else None
+        for name in self._services:
+            self._workers.start(name, partial(self._difference, name, self._of(name), expected))
+        try:
+            found = self._workers.wait()
+        except BaseException:
+            self._workers.end()
+            raise
+        if differences := {name: found[name] for name in self._services if found[name]}:
             self._refuse(differences)
         first = self._journal.page(self._services[0])
-        rows = {name: sum(int(part.get("rows", 0)) for part in m.values()) for name, m in self._measured.items()}
+        rows = {
+            name: sum(int(part.get("rows", 0)) for part in m.values()) for name, m in sorted(self._measured.items())
+        }
         return VerifyReport(first["dataset"], first["scale"], round(clock.elapsed * 1000), rows)
 
     def _of(self, service: str) -> Plan:
         """The plan of what the journal says."""
         page = self._journal.page(service)
-        return self._plan(page["file"], page["scale"], ())
+        return self._plan(page["file"], page["scale"])
 
-    def _plan(self, reference: str, scale: float, folders: tuple[Path, ...]) -> Plan:
+    def _plan(self, reference: str, scale: float) -> Plan:
         if (reference, scale) not in self._plans:
-            request = Request(reference, scale, folders=folders)
-            self._plans[reference, scale] = Plan.of(request, threading.Event())
+            request = Request(reference, scale, folders=self._folders)
+            self._plans[reference, scale] = Plan.of(request, self._stop)
         return self._plans[reference, scale]
 
     def _difference(self, name: str, plan: Plan, expected: Plan | None) -> str:
         """The first difference of one service in words; empty: it holds what was loaded."""
+        found = self._found(name, plan, expected)
+        emit("seed.verified", service=name, equal=not found, difference=found)
+        return found
+
+    def _found(self, name: str, plan: Plan, expected: Plan | None) -> str:
         page, service = self._journal.page(name), self._residents.services[name]
         if not isinstance(service, Seedable):
             raise TypeError(f"{name} has a page in the journal and cannot be seeded")

@@ -77,7 +77,7 @@ class House:
         """Compare what is there."""
         with listening(lambda event, data: self.heard.append((event, data))):
             wanted = self.request(name) if name else None
-            return Verification(self.folder, self.residents(), services).run(wanted)
+            return Verification(self.folder, self.residents(), services, (self.path,)).run(wanted)
 
     def said(self, event: str) -> list[dict[str, Any]]:
         """The data of all events of this name."""
