@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from envctl.model import Endpoint, Identity
     from envctl.protocols import HasHandle, HasIdentities, HasOptions, HasShell, HasVariables, Service
+    from envctl.seeding.loading import Job, Loader, Seedable
 
 _SHELL = """\
 echo 'Spark Connect has no client of its own in this container. On your machine, with pyspark or pyspark-client:'
@@ -95,6 +96,18 @@ class SparkConnect:
         """A bash, and where to find a client: the image's Python lacks what pyspark's Connect client needs."""
         return ["bash", "-c", _SHELL], {}
 
+    def loader(self, at: Endpoint, job: Job) -> Loader:
+        """Tables and views by Spark SQL."""
+        from envctl.services.spark_connect.seeding import SparkLoader
+
+        return SparkLoader(at, job)
+
+    def clear(self, at: Endpoint, footprint: Mapping[str, Any]) -> str:
+        """Remove the tables and views of a footprint."""
+        from envctl.services.spark_connect.seeding import clear
+
+        return clear(at, footprint)
+
     def handle(self, at: Endpoint) -> SparkConnectHandle:
         """Sessions for the tests."""
         return SparkConnectHandle(at)
@@ -107,3 +120,4 @@ if TYPE_CHECKING:
     _variables: HasVariables = SparkConnect()
     _shell: HasShell = SparkConnect()
     _handle: HasHandle = SparkConnect()
+    _seedable: Seedable = SparkConnect()

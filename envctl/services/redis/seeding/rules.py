@@ -8,10 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from envctl.errors import SeedFailed
 from envctl.seeding.operators import truth
 from envctl.seeding.texts import text
-from envctl.seeding.world import WorldError
 from envctl.services.redis.seeding import patterns, resp
 
 if TYPE_CHECKING:
@@ -104,12 +102,9 @@ class Rule:
         return name
 
     def _rows(self, chunk: Chunk) -> Rows:
-        try:
-            keys = self._column(chunk, "key", self.spec.key)
-            fields = {name: self._column(chunk, f"field {name}", e) for name, e in self.spec.fields.items()}
-            wanted = truth(self._column(chunk, "when", self.spec.when)) if self.spec.when else None
-        except WorldError as error:
-            raise SeedFailed(f"{self} made of relation {self.spec.relation}", str(error), "mend the dataset") from error
+        keys = self._column(chunk, "key", self.spec.key)
+        fields = {name: self._column(chunk, f"field {name}", e) for name, e in self.spec.fields.items()}
+        wanted = truth(self._column(chunk, "when", self.spec.when)) if self.spec.when else None
         needed: list[Column] = [keys]
         some: list[Column] = []
         for name, column in fields.items():
