@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from envctl.seeding.spec import Dataset, Folder, Keys, Table, Topic
     from envctl.seeding.world import Chunk
 
-_SAMPLE = 500
+_SAMPLE = 5000
 _MESSAGE = 12
 """Bytes of a Kafka record besides key, value and headers: its deltas, lengths and attributes."""
 

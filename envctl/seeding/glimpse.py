@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     Integers = NDArray[np.int64]
 
-_MOST_SLOTS = 10_000
+_MOST_SLOTS = 40_000
 """Rows that are made at most, where many could come of one of the topmost parent."""
 
 
