@@ -398,6 +398,32 @@ def test_stopping_ends_it_between_chunks_and_the_next_load_goes_on(at: Endpoint,
     assert loader(at, dataset).measure() == whole
 
 
+def test_stopping_ends_a_statement_that_runs(at: Endpoint, tmp_path: Path) -> None:
+    """Also on the server: nothing goes on there, and nothing of it stays."""
+    stop = threading.Event()
+    threading.Timer(0.5, stop.set).start()
+    with pytest.raises(Interrupted):
+        loader(at, own(tmp_path, "CREATE TABLE t (id int); SELECT pg_sleep(300)"), stop=stop).load()
+    SERVICE.clear(at, {})
+    assert ask(at, "SELECT to_regclass('t'), count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'") == [
+        (None, 0)
+    ]
+
+
+def test_a_lock_that_keeps_rows_out_is_told_with_its_holder(at: Endpoint, tmp_path: Path) -> None:
+    """Of a table that was there before."""
+    ask(at, "CREATE TABLE held (id int); ALTER TABLE held OWNER TO app")
+    dataset = own(tmp_path, "")
+    share = replace(dataset.postgres, tables={"held": Table("held", "many", {"id": "row"})})
+    dataset = replace(dataset, relations={"many": Relation("many", {}, rows=5)}, postgres=share)
+    with SERVICE.handle(at).connect(application_name="forgotten") as idle:
+        idle.execute("LOCK TABLE held IN SHARE MODE")
+        with pytest.raises(SeedFailed, match=rf"pid {idle.info.backend_pid} \(forgotten, .* holds held"):
+            loader(at, dataset).load()
+    loader(at, dataset).load()
+    assert ask(at, "SELECT count(*) FROM held") == [(5,)]
+
+
 def test_the_size_is_known_before_it_is_loaded(at: Endpoint, tmp_path: Path) -> None:
     """Rows exactly, bytes within a tenth of what then travels."""
     sent: list[tuple[int, int]] = []

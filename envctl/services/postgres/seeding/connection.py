@@ -49,7 +49,7 @@ _LOST_ADVICE = (
     "look into `envctl logs postgres`, bring it up with `envctl up`, then `envctl seed` again: it goes on from here"
 )
 _SHUT_DOWN = frozenset({"57P01", "57P02", "57P03"})
-_LOCKED = "55P03"
+LOCKED = "55P03"
 
 
 def connect(at: Endpoint) -> Connection:
@@ -160,7 +160,7 @@ def naming_holders(connection: Connection, wanted: str) -> Iterator[None]:
             yield
     except SeedFailed as failure:
         cause = failure.__cause__
-        if not isinstance(cause, psycopg.Error) or cause.sqlstate != _LOCKED:
+        if not isinstance(cause, psycopg.Error) or cause.sqlstate != LOCKED:
             raise
         raise SeedFailed(
             wanted,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from envctl.errors import SeedFailed
 from envctl.seeding.chunk import WorldError
 from envctl.services.postgres.seeding import encoding, ledger, sums
-from envctl.services.postgres.seeding.connection import OWNER, described, failing, lost
+from envctl.services.postgres.seeding.connection import LOCKED, OWNER, described, lost, naming_holders
 from envctl.services.postgres.seeding.encoding import EncodingError
 from envctl.services.postgres.seeding.ledger import Mark
 
@@ -97,7 +97,8 @@ class Filler:
         while (found := self._agenda.next()) is not None:
             source, chunk = found
             sent = _Sent(self._job.world, source)
-            with explained(sent), connection.transaction():
+            wanted = f"rows in table {source.name}"
+            with naming_holders(connection, wanted), explained(sent), connection.transaction():
                 connection.execute(f"SET LOCAL ROLE {OWNER}")
                 if source.file:
                     self._file(connection, sent)
@@ -167,10 +168,7 @@ class explained:  # noqa: N801 - a context manager, used as a function
             raise _failed(source, f"column {error.column!r}, {where}: {error.why}") from error
         if isinstance(error, WorldError):
             raise _failed(source, str(error)) from error
-        if isinstance(error, psycopg.Error):
-            if lost(error):
-                with failing(f"rows in table {source.name}"):
-                    raise error
+        if isinstance(error, psycopg.Error) and not lost(error) and error.sqlstate != LOCKED:
             raise _failed(source, _told(self._sent, error)) from error
 
 

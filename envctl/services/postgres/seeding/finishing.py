@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from envctl.errors import SeedFailed
 from envctl.services.postgres.seeding import catalog, constraints, ledger, scripts, verify
-from envctl.services.postgres.seeding.connection import described, failing, lost, naming_holders
+from envctl.services.postgres.seeding.connection import described, failing, naming_holders
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -71,18 +71,15 @@ def _putting(group: Sequence[Waiting]) -> Task:
     def task(connection: Connection) -> None:
         import psycopg
 
-        try:
-            constraints.put_back(connection, group)
-        except psycopg.Error as error:
-            if lost(error):
-                with failing("constraints put back"):
-                    raise
-            said = error.diag
-            raise SeedFailed(
-                f"rows that satisfy the constraints of {said.table_name or group[0].target}",
-                described(error),
-                "mend those rows, or the constraint, then seed again",
-            ) from error
+        with naming_holders(connection, f"keys and indexes of {group[0].target} back in place"):
+            try:
+                constraints.put_back(connection, group)
+            except psycopg.IntegrityError as error:
+                raise SeedFailed(
+                    f"rows that satisfy the constraints of {error.diag.table_name or group[0].target}",
+                    described(error),
+                    "mend those rows, or the constraint, then seed again",
+                ) from error
 
     return task
 
