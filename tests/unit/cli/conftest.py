@@ -15,7 +15,17 @@ from envctl.cli import main
 from envctl.config import Settings
 from envctl.events import emit
 from envctl.model import LogLine, Resource, ServiceStatus
-from envctl.reports import DownReport, EnvironmentSummary, GcReport, Phase, Status, UpReport
+from envctl.reports import (
+    DownReport,
+    EnvironmentSummary,
+    GcReport,
+    Phase,
+    SeedReport,
+    SeedShare,
+    Status,
+    UpReport,
+    VerifyReport,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -53,6 +63,17 @@ class FakeEnvironment:
     down_report: DownReport = field(default_factory=lambda: DownReport(("shop",)))
     gc_report: GcReport = field(default_factory=GcReport)
     summaries: Sequence[EnvironmentSummary] = ()
+    seed_report: SeedReport = field(
+        default_factory=lambda: SeedReport(
+            "small",
+            0.5,
+            1800,
+            "d1",
+            {"postgres": SeedShare(12345, 3_400_000, 1.5, "loaded"), "redis": SeedShare(7, 900, 0.0, "there")},
+            ("kafka",),
+            ("own.py:load",),
+        )
+    )
     up_report: UpReport = field(
         default_factory=lambda: UpReport(
             "shop", attached=False, ms=2500, services={"redis": Phase(300, 400, 2), "postgres": Phase(310, 2400, 9)}
@@ -93,6 +114,16 @@ class FakeEnvironment:
     def wait(self, services: Sequence[str] = (), timeout: float | None = None) -> None:
         """Ready again."""
         self._note("wait", (services, timeout))
+
+    def seed(self, dataset: str, **more: object) -> SeedReport:
+        """`seed_report`."""
+        self._note("seed", (dataset, more))
+        return self.seed_report
+
+    def verify_seed(self, dataset: str | None, **more: object) -> VerifyReport:
+        """All equal."""
+        self._note("verify", (dataset, more))
+        return VerifyReport("small", 1.0, 900, {"postgres": 12345})
 
     def status(self) -> Status:
         """`status_`."""

@@ -107,3 +107,27 @@ def test_no_terminal_is_seen_where_nobody_looks(variable: str, monkeypatch: pyte
     assert output.is_terminal()
     monkeypatch.setenv(variable, "1")
     assert not output.is_terminal()
+
+
+def test_a_load_is_a_bar_with_a_clock_of_its_own() -> None:
+    """The time that the service took to be ready is over; what is loaded stands still."""
+    table = LiveTable(console=terminal())
+    table("service.started", {"service": "redis"})
+    table("service.ready", {"service": "redis", "ms": 5, "address": "a"})
+    ready = table.rows["redis"].since
+    numbers = {"rows": 5, "bytes": 50, "of_rows": 10, "of_bytes": 100, "seconds": 1.0}
+    table("seed.progress", {"service": "redis", **numbers})
+    assert table.rows["redis"].since > ready
+    assert "━━━━━━━━━━" in drawn(table)
+    assert "5 rows/s" in drawn(table)
+    table("seed.loaded", {"service": "redis", "rows": 10, "bytes": 100, "seconds": 2.0})
+    assert drawn(table).splitlines()[1].split()[:2] == ["redis", "seeded"]
+    assert table.rows["redis"].until is not None
+
+
+def test_the_dataset_itself_is_no_row() -> None:
+    """Rows are services."""
+    table = LiveTable(console=terminal())
+    table("seed.started", {"dataset": "small", "scale": 1.0, "services": {}})
+    table("seed.finished", {"dataset": "small", "ms": 5})
+    assert table.rows == {}
