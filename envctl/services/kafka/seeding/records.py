@@ -34,8 +34,11 @@ CHUNK_BYTES = 2 << 20
 _SAMPLES, _SAMPLED = 8, 32
 """Where in a relation, and how many of its rows there, are looked at to guess the bytes of a row."""
 
-_OWN_BYTES = 12
-"""What a record has besides key, value and headers, about."""
+_OWN_BYTES, _TIME_BYTES = 8, 4
+"""What a record has besides key, value and headers, about; and more if it has a time."""
+
+_HEADER_BYTES = 2
+"""What a header has besides its name and value."""
 
 NO_TIME = -1
 """Kafka's word for a record without a time: where the dataset gives none, the load must not invent one."""
@@ -57,8 +60,9 @@ def size(world: World, topic: Topic) -> Size:
         return jsonl.size(topic)
     if not topic.relation:
         return Size(0, 0)
+    own = _OWN_BYTES + (_TIME_BYTES if topic.timestamp else 0)
     rows, (sampled, sampled_bytes) = world.rows(topic.relation), _sample(world, topic)
-    return Size(rows, rows * sampled_bytes // max(1, sampled) + rows * _OWN_BYTES)
+    return Size(rows, rows * sampled_bytes // max(1, sampled) + rows * own)
 
 
 def batches(world: World, topic: Topic) -> Iterator[list[Batch]]:
@@ -116,7 +120,9 @@ def _sample(world: World, topic: Topic) -> tuple[int, int]:
         if len(chunk):
             records = _records(chunk, topic)
             contents = [records.keys, records.values, *(values for _, values in records.headers)]
-            rows, size = rows + len(records), size + sum(int(lengths(c.bytes).sum()) for c in contents)
+            names = sum(len(name.encode()) + _HEADER_BYTES for name, _ in records.headers)
+            size += sum(int(lengths(c.bytes).sum()) for c in contents) + len(records) * names
+            rows += len(records)
     return rows, size
 
 
