@@ -91,15 +91,21 @@ class Plan:
                 if name in SERVICES and isinstance(service := SERVICES[name], Seedable):
                     self.sizes[name] = service.loader(_anywhere(name), self.job(name, journal)[0]).size()
 
-    def check_room(self, journal: Journal, ground: tuple[Path, int] | None) -> None:
-        """Return when there is room on the disk for what was weighed, less what is there or goes before.
+    def check_room(self, journal: Journal, services: Iterable[str], ground: tuple[Path, int] | None) -> None:
+        """Return when there is room on the disk for these services' shares, less what is there or goes before.
+
+        They are reckoned, in milliseconds: a dataset that is far too large would take long to be weighed.
 
         Raises:
             NoSpace: there is not.
 
         """
+        from envctl.seeding.estimate import sizes
+
+        with self.speaking():
+            found = {name: size for name, size in sizes(self.dataset).items() if name in services}
         more, less = {}, {}
-        for name, size in self.sizes.items():
+        for name, size in found.items():
             page = journal.page(name)
             # What this very dataset has begun to fill has had room, or will say itself that there is none left.
             if page.get("digest") != self.dataset.digest:

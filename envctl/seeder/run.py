@@ -69,8 +69,8 @@ class Seeder:
                 f"this environment has {', '.join(sorted(services))}",
                 f"bring one up: `envctl up --service {selected[0]}`",
             )
+        plan.check_room(self._journal, there, ground.free(self._engine))
         plan.weigh(self._journal, there)
-        plan.check_room(self._journal, ground.free(self._engine))
 
     def enter(self, residents: Residents) -> None:
         """Take up the services as they live now; from here on there is no proof that anything is loaded."""

@@ -21,13 +21,12 @@ CHUNKS = 4
 @dataclass
 class FakeService:
     """Holds chunks of whatever dataset: number to digest. `between` is called before each chunk is stored, with
-    its number and the job's stop; `weight` is what each weighs, in bytes.
+    its number and the job's stop.
     """
 
     name: str
     held: dict[int, str] = field(default_factory=dict)
     stranger: bool = False
-    weight: int = 10
     between: Callable[[int, threading.Event], object] = lambda _number, _stop: None
     done: list[str] = field(default_factory=list)
     ports: Mapping[str, int] = field(default_factory=dict)
@@ -61,7 +60,7 @@ class FakeLoader:
 
     def size(self) -> Size:
         """All chunks."""
-        return Size(CHUNKS, CHUNKS * self.service.weight)
+        return Size(CHUNKS, CHUNKS * 10)
 
     def footprint(self) -> dict[str, Any]:
         """How many chunks there may be."""

@@ -47,8 +47,8 @@ class House:
         self.folder = StateFolder("shop", self.path / "state")
         self.folder.create()
         self.engine.put(*map(container, self.services))
-        info = {"DockerRootDir": str(self.path), "KernelVersion": platform.release()}
-        self.engine.api = SimpleNamespace(info=lambda: info)  # type: ignore[attr-defined]
+        self.disk = {"DockerRootDir": str(self.path), "KernelVersion": platform.release()}
+        self.engine.api = SimpleNamespace(info=lambda: self.disk)  # type: ignore[attr-defined]
         for name in ("a.sql", "b.redis"):
             (self.path / name).write_text("SET a 1\n" if name == "b.redis" else "select 1;\n")
         self.dataset("small")
