@@ -39,9 +39,11 @@ _AGAIN = "read `envctl logs minio`; then run `envctl seed` again: it goes on"
 _ADVICE = {
     "RequestTimeTooSkewed": "set the clocks of this machine and of the engine's right; 15 minutes apart is too far",
     "XMinioStorageFull": _ROOM,
+    "IncompleteBody": f"see whether the engine's disk is full, and {_AGAIN}",
     "no space left on device": _ROOM,
 }
-"""By the server's code, or words that it hands on from its system under a general code."""
+"""By the server's code, or words that it hands on from its system under a general code. On a disk that becomes full it
+says now and then that it was sent too little: what it failed to write it takes for what it failed to read."""
 
 
 class Client:
