@@ -114,6 +114,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command line; `arguments` default to the process's own. Returns the exit code, never raises."""
     if "_ENVCTL_COMPLETE" in os.environ:
         _complete()
+    # Read when Arrow is loaded, if it is. Its own allocator keeps up to 60 MB more, and is no faster here (measured).
+    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
     given = list(sys.argv[1:] if arguments is None else arguments)
     # Also errors made while parsing are told in the form that was asked for.
     flags = given[: given.index("--")] if "--" in given else given

@@ -10,6 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from envctl.seeding import arrow
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -64,7 +66,7 @@ class Column:
     def take(self, rows: Integers) -> Column:
         """These rows, in this order."""
         valid = None if self.valid is None else self.valid[rows]
-        values = self.values.take(pa.array(rows)) if self.kind in TEXTUAL else self.values[rows]
+        values = self.values.take(arrow.array(rows)) if self.kind in TEXTUAL else self.values[rows]
         return Column(self.kind, values, valid, self.scale)
 
     def slice(self, start: int, stop: int) -> Column:
@@ -84,12 +86,12 @@ class Column:
 def constant(value: int | str | bool | None, length: int) -> Column:
     """The same value in every row; None is null in every row."""
     if value is None:
-        return Column(Kind.NULL, pa.repeat("", length), np.zeros(length, np.bool_))
+        return Column(Kind.NULL, arrow.repeated("", length), np.zeros(length, np.bool_))
     if isinstance(value, bool):
         return Column(Kind.BOOL, np.full(length, value))
     if isinstance(value, int):
         return Column(Kind.INT, np.full(length, value, np.int64))
-    return Column(Kind.TEXT, pa.repeat(value, length))
+    return Column(Kind.TEXT, arrow.repeated(value, length))
 
 
 def gathered(parts: list[Column]) -> Column:
@@ -109,23 +111,19 @@ def joined(*pieces: pa.Array | bytes) -> pa.BinaryArray:
     Arrow copies 8 000 rows of six pieces at 38 ns a row (measured, pyarrow 26, one core); the data buffer of the
     result (`contiguous`) is then all rows' bytes without anything between them.
     """
-    arrays = [pa.scalar(p, pa.binary()) if isinstance(p, bytes) else _binary(p) for p in pieces]
-    return pc.binary_join_element_wise(*arrays, pa.scalar(b"", pa.binary()))
+    arrays = [arrow.constant(p) if isinstance(p, bytes) else _binary(p) for p in pieces]
+    return pc.binary_join_element_wise(*arrays, arrow.constant(b""))
 
 
 def contiguous(rows: pa.BinaryArray | pa.StringArray) -> memoryview:
     """All rows' bytes as they lie in memory, one after the other."""
-    _, offsets, data = rows.buffers()
-    if data is None or len(rows) == 0:
-        return memoryview(b"")
-    bounds = np.frombuffer(offsets, np.int32)[rows.offset : rows.offset + len(rows) + 1]
-    return memoryview(data)[int(bounds[0]) : int(bounds[-1])]
+    data, bounds = rows.buffers()[2], arrow.bounds(rows)
+    return memoryview(b"") if data is None else memoryview(data)[int(bounds[0]) : int(bounds[-1])]
 
 
 def lengths(rows: pa.BinaryArray | pa.StringArray) -> Integers:
     """Bytes of each row."""
-    found: Integers = pc.binary_length(rows).to_numpy(zero_copy_only=False).astype(np.int64)
-    return found
+    return np.diff(arrow.bounds(rows)).astype(np.int64)
 
 
 def fixed(values: NDArray[Any]) -> pa.BinaryArray:
@@ -139,8 +137,8 @@ def fixed(values: NDArray[Any]) -> pa.BinaryArray:
 def chosen(condition: Flags, then: pa.Array, otherwise: pa.Array | bytes | str) -> pa.Array:
     """Row by row one of two, such as a value or its null."""
     if isinstance(otherwise, bytes | str):
-        otherwise = pa.scalar(otherwise, then.type)
-    return pc.if_else(pa.array(condition), then, otherwise)
+        otherwise = arrow.constant(otherwise)
+    return pc.if_else(arrow.array(condition), then, otherwise)
 
 
 def _binary(array: pa.Array) -> pa.BinaryArray:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from envctl.seeding import philox, texts
+from envctl.seeding import arrow, philox, texts
 from envctl.seeding.column import Column, Kind
 from envctl.seeding.expressions import ExpressionError
 from envctl.seeding.operators import number
@@ -159,7 +159,7 @@ def _listed(values: list[Any], function: str) -> pa.Array:
     texts_alone = all(isinstance(v, str) for v in values)
     if not values or not (texts_alone or all(isinstance(v, int) and not isinstance(v, bool) for v in values)):
         raise ExpressionError(f"{function}(): the values must all be texts or all whole numbers")
-    return pa.array(values, pa.string() if texts_alone else pa.int64())
+    return arrow.strings(values) if texts_alone else arrow.array(np.array(values, np.int64))
 
 
 def _word_list(chunk: Chunk, name: str) -> pa.Array:
@@ -172,8 +172,8 @@ def _word_list(chunk: Chunk, name: str) -> pa.Array:
 
 def _taken(values: pa.Array, index: Integers, valid: Flags | None = None) -> Column:
     if values.type == pa.string():
-        return Column(Kind.TEXT, values.take(pa.array(index)), valid)
-    return Column(Kind.INT, values.to_numpy()[index], valid)
+        return Column(Kind.TEXT, values.take(arrow.array(index)), valid)
+    return Column(Kind.INT, np.frombuffer(values.buffers()[1], np.int64)[index], valid)
 
 
 def _spread(random: np.ndarray[Any, Any], width: int) -> np.ndarray[Any, Any]:

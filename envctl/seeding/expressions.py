@@ -13,14 +13,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 
-from envctl.seeding import operators
+from envctl.seeding import arrow, operators
 from envctl.seeding.column import Column, Kind, constant
 from envctl.seeding.texts import padded, text
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from envctl.seeding.world import Chunk
 
 Evaluator = Callable[["Chunk"], Column]
@@ -268,5 +268,5 @@ def _width(spec: ast.expr | None) -> int:
 
 def _concatenated(pieces: list[pa.StringArray | str], length: int) -> pa.StringArray:
     if all(isinstance(piece, str) for piece in pieces):
-        return pa.repeat("".join(map(str, pieces)), length)
-    return pc.binary_join_element_wise(*pieces, "")
+        return arrow.repeated("".join(map(str, pieces)), length)
+    return arrow.concatenated(*pieces)

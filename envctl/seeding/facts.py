@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pyarrow as pa
 
+from envctl.seeding import arrow
 from envctl.seeding.column import Column, Kind
 from envctl.seeding.expressions import ExpressionError
 
@@ -105,6 +105,6 @@ class Facts:
         found = [self.of(relation, int(row)) for row in rows]
         return {
             "size": Column(Kind.INT, np.array([fact.size for fact in found], np.int64)),
-            "etag": Column(Kind.TEXT, pa.array([fact.etag for fact in found], pa.string())),
+            "etag": Column(Kind.TEXT, arrow.strings(fact.etag for fact in found)),
             "rows": Column(Kind.INT, np.array([fact.rows for fact in found], np.int64)),
         }

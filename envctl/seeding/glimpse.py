@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pyarrow as pa
 
+from envctl.seeding import arrow
 from envctl.seeding.column import Column, Kind
 from envctl.seeding.expressions import ExpressionError
 from envctl.seeding.operators import KindError
@@ -113,4 +113,4 @@ class Glimpse(World):
         if self.deciding:
             raise ExpressionError("fact(): an object's name and content cannot depend on its own facts")
         numbers = Column(Kind.INT, np.ones(len(rows), np.int64))
-        return {"size": numbers, "etag": Column(Kind.TEXT, pa.repeat("0" * 32, len(rows))), "rows": numbers}
+        return {"size": numbers, "etag": Column(Kind.TEXT, arrow.repeated("0" * 32, len(rows))), "rows": numbers}

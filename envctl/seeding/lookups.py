@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from envctl.seeding import texts
+from envctl.seeding import arrow, texts
 from envctl.seeding.column import Column, Kind, constant
 from envctl.seeding.expressions import ExpressionError
 from envctl.seeding.operators import both, number, summable
@@ -64,8 +64,8 @@ def gather(call: Arguments) -> Evaluator:
         documents = texts.json_value(children.column(column))
         counts = np.bincount(children.parent_index, minlength=len(chunk))
         offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)
-        lists = pa.ListArray.from_arrays(pa.array(offsets), documents)
-        return Column(Kind.JSON, pc.binary_join_element_wise("[", pc.binary_join(lists, ","), "]", ""))
+        lists = pa.ListArray.from_arrays(arrow.array(offsets), documents)
+        return Column(Kind.JSON, arrow.concatenated("[", pc.binary_join(lists, arrow.constant(",")), "]"))
 
     return make
 

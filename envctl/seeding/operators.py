@@ -6,9 +6,9 @@ import ast
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.compute as pc
 
+from envctl.seeding import arrow
 from envctl.seeding.column import TEXTUAL, Column, Kind, gathered
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def arithmetic(sign: str, left: Column, right: Column) -> Column:
 def comparison(name: str, left: Column, right: Column) -> Column:
     """A truth per row; False where one side is null."""
     if left.kind in TEXTUAL and right.kind in TEXTUAL:
-        found = getattr(pc, name)(left.strings, right.strings).to_numpy(zero_copy_only=False)
+        found = arrow.flags(getattr(pc, name)(left.strings, right.strings))
     elif left.kind is right.kind or {left.kind, right.kind} == {Kind.INT, Kind.DECIMAL}:
         digits = max(left.scale, right.scale)
         found = getattr(np, name)(*(side.numbers * 10 ** (digits - side.scale) for side in (left, right)))
@@ -84,7 +84,7 @@ def member(left: Column, values: Sequence[object], *, wanted: bool) -> Column:
     if left.kind in TEXTUAL:
         if not all(isinstance(value, str) for value in values):
             raise KindError(f"text is looked for among {list(values)}")
-        found = pc.is_in(left.strings, value_set=pa.array(values, pa.string())).to_numpy(zero_copy_only=False)
+        found = arrow.flags(pc.is_in(left.strings, value_set=arrow.strings(map(str, values))))
     elif all(isinstance(value, int) for value in values):
         found = np.isin(left.numbers, np.asarray(values, np.int64))
     else:
@@ -114,7 +114,7 @@ def either(condition: Column, then: Column, otherwise: Column) -> Column:
     where = truth(condition)
     then, otherwise = alike(then, otherwise)
     if then.kind in TEXTUAL:
-        values = pc.if_else(pa.array(where), then.strings, otherwise.strings)
+        values = pc.if_else(arrow.array(where), then.strings, otherwise.strings)
     else:
         values = np.where(where, then.values, otherwise.values)
     return Column(then.kind, values, _where_valid(where, then, otherwise), then.scale)
@@ -133,7 +133,7 @@ def alike(then: Column, otherwise: Column) -> tuple[Column, Column]:
 
 def none(length: int, like: Column) -> Column:
     """Nulls of another column's kind."""
-    values = pa.repeat("", length) if like.kind in TEXTUAL else np.zeros(length, like.values.dtype)
+    values = arrow.repeated("", length) if like.kind in TEXTUAL else np.zeros(length, like.values.dtype)
     return Column(like.kind, values, np.zeros(length, np.bool_), like.scale)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from envctl.seeding import arrow
 from envctl.seeding.column import TEXTUAL, Column, Kind, chosen, contiguous, fixed, joined
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def json_value(column: Column) -> pa.StringArray:
     plain = _plain(column)
     if column.kind in _QUOTED_KINDS:
         inner = escaped(plain) if column.kind is Kind.TEXT else plain
-        plain = pc.binary_join_element_wise('"', inner, '"', "")
+        plain = arrow.concatenated('"', inner, '"')
     return plain if column.valid is None else chosen(column.valid, plain, "null")
 
 
@@ -71,7 +72,7 @@ def json_object(fields: Mapping[str, Column], after: str = "") -> pa.StringArray
         )
         pieces += [pending, value]
         pending = '"' if quote else ""
-    return pc.binary_join_element_wise(*pieces, pending + "}" + after, "")
+    return arrow.concatenated(*pieces, pending + "}" + after)
 
 
 def escaped(strings: pa.StringArray) -> pa.StringArray:
@@ -89,7 +90,7 @@ def escaped(strings: pa.StringArray) -> pa.StringArray:
 
 def padded(numbers: Integers, width: int) -> pa.StringArray:
     """Numbers with zeros in front, `width` digits (more where a number has more)."""
-    return pc.utf8_lpad(pa.array(numbers).cast(pa.string()), width, "0")
+    return pc.utf8_lpad(arrow.array(numbers).cast(pa.string()), width, "0")
 
 
 def hexadecimal(random: NDArray[np.uint64], digits: int) -> pa.StringArray:
@@ -132,15 +133,15 @@ def times(microseconds: Integers) -> pa.StringArray:
 def decimals(units: Integers, scale: int) -> pa.StringArray:
     """`-12.34` for -1234 at scale 2."""
     if scale == 0:
-        return pa.array(units).cast(pa.string())
+        return arrow.array(units).cast(pa.string())
     whole, rest = np.divmod(np.abs(units), 10**scale)
     digits = np.empty((len(units), scale), np.uint8)
     for at in reversed(range(scale)):
         rest, digits[:, at] = np.divmod(rest, 10)
-    before: list[Any] = [pa.array(whole).cast(pa.string())]
+    before: list[Any] = [arrow.array(whole).cast(pa.string())]
     if (units < 0).any():
-        before.insert(0, chosen(units < 0, pa.repeat("-", len(units)), ""))
-    return pc.binary_join_element_wise(*before, ".", _strings(digits + ord("0")), "")
+        before.insert(0, chosen(units < 0, arrow.repeated("-", len(units)), ""))
+    return arrow.concatenated(*before, ".", _strings(digits + ord("0")))
 
 
 def _plain(column: Column) -> pa.StringArray:
@@ -148,14 +149,14 @@ def _plain(column: Column) -> pa.StringArray:
     if column.kind in TEXTUAL:
         return column.strings
     if column.kind is Kind.BOOL:
-        return chosen(column.values, pa.repeat("true", len(column)), "false")
+        return chosen(column.values, arrow.repeated("true", len(column)), "false")
     if column.kind is Kind.TIME:
         return times(column.numbers)
     if column.kind is Kind.DATE:
         return dates(column.numbers)
     if column.kind is Kind.DECIMAL:
         return decimals(column.numbers, column.scale)
-    return pa.array(column.numbers).cast(pa.string())
+    return arrow.array(column.numbers).cast(pa.string())
 
 
 @cache

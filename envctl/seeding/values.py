@@ -8,16 +8,16 @@ import datetime as dt
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 
-from envctl.seeding import texts
+from envctl.seeding import arrow, texts
 from envctl.seeding.column import Column, Kind
 from envctl.seeding.expressions import ExpressionError
 from envctl.seeding.operators import both, number
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    import pyarrow as pa
 
     from envctl.seeding.expressions import Arguments, Evaluator
     from envctl.seeding.world import Chunk
@@ -133,9 +133,7 @@ def array(call: Arguments) -> Evaluator:
         pieces: list[Any] = []
         for item in items:
             pieces += [",", texts.json_value(item(chunk))]
-        return Column(
-            Kind.JSON, pc.binary_join_element_wise("[", *pieces[1:], "]", "") if items else _repeat("[]", chunk)
-        )
+        return Column(Kind.JSON, arrow.concatenated("[", *pieces[1:], "]") if items else _repeat("[]", chunk))
 
     return make
 
@@ -180,4 +178,4 @@ def of_kind(column: Column, kind: Kind, name: str) -> Column:
 
 
 def _repeat(text: str, chunk: Chunk) -> pa.StringArray:
-    return pa.repeat(text, len(chunk))
+    return arrow.repeated(text, len(chunk))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from envctl.seeding import philox
+from envctl.seeding import arrow, philox
 from envctl.seeding.chunk import Chunk, WorldError
 from envctl.seeding.column import Column, Kind, constant, gathered
 from envctl.seeding.expressions import ExpressionError, Place, compiled
@@ -41,11 +41,10 @@ class World:
     """All relations of one dataset at one scale. Thread-safe; what is cached is bounded by `LARGEST_LOOKUP`."""
 
     def __init__(self, dataset: Dataset) -> None:
-        import pyarrow as pa
 
         self.dataset = dataset
         self.relations = dataset.relations
-        self.words = {name: pa.array(words, pa.string()) for name, words in dataset.words.items()}
+        self.words = {name: arrow.strings(words) for name, words in dataset.words.items()}
         self.facts: Callable[[str, Integers], Mapping[str, Column]] | None = None
         """Says size, etag and rows of the objects that rows of a relation stand for (set by who makes the objects)."""
         self._evaluators: dict[tuple[str, str, str], Evaluator] = {}

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from envctl.seeding import arrow
 from envctl.seeding.column import TEXTUAL, Column, Kind, chosen, contiguous, lengths
 from envctl.seeding.texts import text
 
@@ -71,8 +72,8 @@ class Csv:
     def _lines(fields: dict[Path, Column]) -> pa.StringArray:
         values = [_field(column, alone=len(fields) == 1) for column in fields.values()]
         # Arrow puts separators between at half the price of pieces, but none behind.
-        values[-1] = pc.binary_join_element_wise(values[-1], "\n", "")
-        return pc.binary_join_element_wise(*values, ",")
+        values[-1] = arrow.concatenated(values[-1], "\n")
+        return arrow.concatenated(*values, between=",")
 
 
 _NEVER = 5
@@ -89,7 +90,7 @@ def _longer(written: str, by: int, *, number: bool) -> Column:
     """One value with zeros in front or blanks behind."""
     sign = "-" if written.startswith("-") and number else ""
     found = sign + "0" * by + written.removeprefix(sign) if number else written + " " * by
-    return Column(Kind.TEXT, pa.array([found]))
+    return Column(Kind.TEXT, arrow.strings([found]))
 
 
 def _field(column: Column, *, alone: bool) -> pa.StringArray:
@@ -103,7 +104,7 @@ def _field(column: Column, *, alone: bool) -> pa.StringArray:
     raw = bytes(contiguous(plain))
     if any(special in raw for special in _SPECIAL):
         special = pc.match_substring_regex(plain, '[",\n\r]')
-        safe = pc.binary_join_element_wise('"', pc.replace_substring(plain, '"', '""'), '"', "")
+        safe = arrow.concatenated('"', pc.replace_substring(plain, '"', '""'), '"')
         plain = pc.if_else(special, safe, plain)
     return chosen(~empty, plain, '""') if np.any(empty) else plain
 

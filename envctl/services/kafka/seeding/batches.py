@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
+from envctl.seeding import arrow
 from envctl.seeding.column import chosen, contiguous, fixed, joined, lengths
 from envctl.services.kafka.wire import zigzag
 
@@ -50,7 +51,7 @@ class Values:
 
     def take(self, rows: Integers) -> Values:
         """These rows, in this order."""
-        return Values(self.bytes.take(pa.array(rows)), None if self.valid is None else self.valid[rows])
+        return Values(self.bytes.take(arrow.array(rows)), None if self.valid is None else self.valid[rows])
 
     def sizes(self) -> Integers:
         """Bytes of each row, -1 for null."""

@@ -12,9 +12,9 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pyarrow as pa
 
 from envctl.errors import ConfigurationError, Problem
+from envctl.seeding import arrow
 from envctl.seeding.loading import Size
 from envctl.services.kafka.seeding.batches import Records, Values
 
@@ -155,7 +155,7 @@ def _records(lines: list[Line]) -> Records:
 def _values(found: Iterable[bytes | None]) -> Values:
     items = list(found)
     valid = np.array([item is not None for item in items], np.bool_)
-    return Values(pa.array([item or b"" for item in items], pa.binary()), None if valid.all() else valid)
+    return Values(arrow.binaries(item or b"" for item in items), None if valid.all() else valid)
 
 
 def _problem(topic: Topic, line: int, error: ValueError) -> Problem:

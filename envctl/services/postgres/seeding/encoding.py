@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from envctl.seeding import arrow
 from envctl.seeding.column import TEXTUAL, Column, Kind, chosen, contiguous, fixed, joined, lengths
 from envctl.seeding.texts import text
 from envctl.services.postgres.seeding import numerics
@@ -133,7 +134,7 @@ def as_text(columns: Sequence[Column]) -> pa.BinaryArray:
             else text(Column(column.kind, column.values, None, column.scale))
         )
         pieces += ["\t", values if column.valid is None else chosen(column.valid, values, "\\N")]
-    return pc.binary_join_element_wise(*pieces[1:], "\n", "")
+    return arrow.concatenated(*pieces[1:], "\n")
 
 
 def escaped(strings: pa.StringArray) -> pa.StringArray:

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from envctl.seeding import arrow
 from envctl.seeding.column import chosen, contiguous, joined, lengths
 
 if TYPE_CHECKING:
@@ -109,7 +110,7 @@ def _variadic(
 ) -> Commands:
     """One command for consecutive rows of the same key; `head` is what stands before the first item."""
     starts = _starts(same, len(keys))
-    first = pa.array(starts)
+    first = arrow.array(starts)
     sizes = np.diff(np.append(starts, len(keys)))
     heads = [piece if isinstance(piece, bytes) else piece.take(first) for piece in head]
     arguments = sizes * each + (1 if same is None else 2)
@@ -129,7 +130,7 @@ def _starts(same: pa.StringArray | None, rows: int) -> Integers:
     """The rows with which a command begins."""
     if same is None or rows == 0:
         return np.arange(0, rows, MEMBERS, dtype=np.int64)
-    other = pc.not_equal(same[1:], same[:-1]).to_numpy(zero_copy_only=False)
+    other = arrow.flags(pc.not_equal(same[1:], same[:-1]))
     runs = np.concatenate([[0], np.flatnonzero(other) + 1])
     place = np.arange(rows) - np.repeat(runs, np.diff(np.append(runs, rows)))
     return np.flatnonzero(place % MEMBERS == 0)
@@ -139,7 +140,7 @@ def _placed(values: pa.BinaryArray, at: Integers, rows: int) -> pa.BinaryArray:
     """The values in these rows, nothing in all others."""
     index = np.full(rows, len(values), np.int64)
     index[at] = np.arange(len(values))
-    return pa.concat_arrays([values, pa.array([b""], pa.binary())]).take(pa.array(index))
+    return pa.concat_arrays([values, arrow.binaries([b""])]).take(arrow.array(index))
 
 
 def _fields(fields: Mapping[str, tuple[pa.StringArray, Flags | None]], rows: int) -> tuple[Integers, list[Piece]]:
@@ -176,4 +177,4 @@ def _decimal(numbers: Integers) -> Piece:
 
 
 def _texts(numbers: Integers) -> pa.StringArray:
-    return pa.array(numbers).cast(pa.string())
+    return arrow.array(numbers).cast(pa.string())
