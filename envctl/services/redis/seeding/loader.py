@@ -148,14 +148,16 @@ class RedisLoader:
         """One chunk, from the position's row on."""
         for start, stop, data in commands.batches(at.row, BATCH):
             self._job.go_on()
-            at = Position(at.chunk, stop, at.rows + stop - start)
+            rows = at.rows + stop - start
+            at = Position(at.chunk + 1, 0, rows) if stop == len(commands.keys) else Position(at.chunk, stop, rows)
             try:
                 mark.pour(data, _name(rule), at)
             except RefusedCommand as refused:
                 key = commands.key_of(start, refused.number)
                 raise SeedFailed(f"{rule} loaded into redis", f"key {key!r}: {refused.reason}", _MEND) from refused
             self._job.progress(stop - start, len(data))
-        return Position(at.chunk + 1, 0, at.rows)
+        # A chunk that gives nothing has no last batch.
+        return at if len(commands.keys) else Position(at.chunk + 1, 0, at.rows)
 
     def _run(self, mark: Mark, name: str, commands: list[Command]) -> None:
         self._job.go_on()
