@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FACTORS = {"postgres": 3.0, "kafka": 1.1, "redis": 2.5, "minio": 1.02}
-"""Bytes on disk for a byte that travels to the service, at the worst moment. Measured after `medium` was loaded (`du` of
-the volumes): PostgreSQL 2.5 (headers, indexes, its log), Kafka 1.03, Redis 1.14 (and as much again while its file is
+"""Bytes on disk for a byte that travels to the service, at the worst moment. Measured after `medium` was loaded (`du`
+of the volumes): PostgreSQL 2.5 (headers, indexes, its log), Kafka 1.03, Redis 1.14 (and as much again while its file is
 rewritten), MinIO 1.00."""
 
 OTHERS = 1.0
