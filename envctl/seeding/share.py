@@ -62,6 +62,7 @@ class Share:
             SeedConflict: something stands in the way that belongs to no dataset.
 
         """
+        self.progress.begin(self.size)
         self._page = self.job.notes.page()
         self.standing, self.assessed = self._found(), True
         if self.standing is Standing.LOADED and not self.force:
@@ -79,7 +80,6 @@ class Share:
             self.job.notes.set(container=self.container)
             emit("seed.skipped", service=self.service, reason="loaded already")
             return SeedShare(self.size.rows, self.size.bytes, 0.0, str(self.standing))
-        self.progress.begin(self.size)
         if self.standing is Standing.RESUMED:
             emit("seed.resumed", service=self.service)
         else:
