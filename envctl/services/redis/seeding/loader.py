@@ -49,13 +49,14 @@ class RedisLoader:
         return {name: read_commands(file) for name, file in zip(shown, files, strict=True)}
 
     def size(self) -> Size:
-        """Rows of the relations (also those that give no key) and commands; the bytes of rules from the first rows."""
+        """Rows of the relations (also those that give no key) and commands; the bytes of rules by a few rows."""
         total = Size(0, 0)
         for rule in self._rules:
-            rows = rule.relation_rows
-            sample, of = rule.sample()
-            size = int(lengths(rule.commands(sample, 1 << 40).rows).sum()) if len(sample) else 0
-            total += Size(rows, size * rows // max(1, of))
+            size = of = 0
+            for sample, rows in rule.samples():
+                of += rows
+                size += int(lengths(rule.commands(sample, _SOME_TIME if rule.spec.ttl else 0).rows).sum())
+            total += Size(rule.relation_rows, size * rule.relation_rows // max(1, of))
         for commands in self._files.values():
             total += Size(len(commands), sum(len(command_bytes(command.words)) for command in commands))
         return total
@@ -172,6 +173,9 @@ class RedisLoader:
         """When the rule's keys end, in Unix ms by the server's clock: the same also after a resume; 0 for never."""
         return self._job.notes.get("began") + rule.spec.ttl * 1000 if rule.spec.ttl else 0
 
+
+_SOME_TIME = 1_700_000_000_000
+"""A moment in Unix ms, where any will do."""
 
 _MEND = "mend the dataset, or remove what stands in the way; run `envctl seed` again"
 

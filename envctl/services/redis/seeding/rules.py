@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,6 +14,8 @@ from envctl.seeding.texts import text
 from envctl.services.redis.seeding import patterns, resp
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import pyarrow as pa
     from numpy.typing import NDArray
 
@@ -66,20 +69,18 @@ class Rule:
         found = self._world.chunk(self.spec.relation, chunk)
         return self._rows(found), len(found)
 
-    def sample(self) -> tuple[Rows, int]:
-        """What the first few rows give, and how many there are."""
+    def samples(self) -> Iterator[tuple[Rows, int]]:
+        """What a few rows at the beginning, in the middle and at the end give, and how many they are."""
         roots = self._world.relations[self._root].rows
-        found = self._world.range(self.spec.relation, 0, min(roots, SAMPLE_ROWS))
-        return self._rows(found), len(found)
+        for start in sorted({0, max(0, roots // 2 - SAMPLE_ROWS), max(0, roots - SAMPLE_ROWS)}):
+            found = self._world.range(self.spec.relation, start, min(roots, start + SAMPLE_ROWS))
+            yield self._rows(found), len(found)
 
     def some_keys(self, wanted: int = 3) -> list[str]:
         """A few of its keys; none when no row gives one."""
-        rows, _ = self.sample()
-        for chunk in range(self.chunks):
-            if len(rows):
-                break
-            rows, _ = self.rows_of(chunk)
-        return [str(key) for key in rows.keys[:wanted].to_pylist()]
+        every = chain(self.samples(), map(self.rows_of, range(self.chunks)))
+        rows = next((rows for rows, _ in every if len(rows)), None)
+        return [] if rows is None else [str(key) for key in rows.keys[:wanted].to_pylist()]
 
     def commands(self, rows: Rows, expires: int) -> resp.Commands:
         """The commands for these rows; the keys end at `expires` (Unix ms), never for 0."""
