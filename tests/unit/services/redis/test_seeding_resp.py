@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from envctl.services.redis.seeding import resp
@@ -30,6 +30,7 @@ def columns(rows: list[tuple[str, str, bool]]) -> tuple[pa.Array, pa.Array, np.n
     return pa.array(keys, pa.string()), pa.array(values, pa.string()), np.array(flags)
 
 
+@settings(deadline=None)
 @given(TEXTS)
 def test_strings_with_an_end_are_set_one_by_one(rows: list[tuple[str, str, bool]]) -> None:
     """SET key value PXAT ms."""
@@ -38,6 +39,7 @@ def test_strings_with_an_end_are_set_one_by_one(rows: list[tuple[str, str, bool]
     assert written(resp.strings(keys, values, 1700)) == expected
 
 
+@settings(deadline=None)
 @given(TEXTS)
 def test_strings_without_an_end_are_set_together(rows: list[tuple[str, str, bool]]) -> None:
     """MSET key value key value."""
@@ -46,6 +48,7 @@ def test_strings_without_an_end_are_set_together(rows: list[tuple[str, str, bool
     assert written(resp.strings(keys, values, 0)) == expected
 
 
+@settings(deadline=None)
 @given(TEXTS)
 def test_a_hash_has_the_fields_that_are_not_null(rows: list[tuple[str, str, bool]]) -> None:
     """A field that is null in a row is not in that row's command."""
@@ -55,6 +58,7 @@ def test_a_hash_has_the_fields_that_are_not_null(rows: list[tuple[str, str, bool
     assert written(resp.hashes(keys, fields, 0)) == one_by_one(expected)
 
 
+@settings(deadline=None)
 @given(TEXTS)
 def test_stream_entries_have_their_ids_and_an_end(rows: list[tuple[str, str, bool]]) -> None:
     """XADD key id field value, then PEXPIREAT."""
@@ -71,6 +75,7 @@ def test_stream_entries_have_their_ids_and_an_end(rows: list[tuple[str, str, boo
 
 @pytest.mark.parametrize("kind", ["list", "set", "zset"])
 @pytest.mark.parametrize("expires", [0, 1700])
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from("ab"), st.integers()), min_size=1, max_size=50))
 def test_members_of_the_same_key_go_together(kind: str, expires: int, rows: list[tuple[str, int]]) -> None:
     """Consecutive rows of one key are one command, and its end follows it."""
@@ -96,6 +101,7 @@ def test_a_command_has_at_most_a_thousand_members() -> None:
     assert written(found).startswith(b"*1002\r\n")
 
 
+@settings(deadline=None)
 @given(TEXTS, st.integers(1, 200))
 def test_batches_are_all_bytes_in_order_cut_between_commands(rows: list[tuple[str, str, bool]], size: int) -> None:
     """Nothing is lost or sent twice, and no command is torn."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyspark.sql.connect.proto import base_pb2
 
 from envctl.services.spark_connect.seeding.session import field, first_words, within
 
 
+@settings(deadline=None)
 @given(st.text(max_size=40_000))
 def test_a_statement_of_any_length_is_written_as_the_protocol_says(sql: str) -> None:
     """Also where its length needs more than one byte."""
@@ -17,6 +18,7 @@ def test_a_statement_of_any_length_is_written_as_the_protocol_says(sql: str) -> 
     assert base_pb2.ExecutePlanRequest.FromString(message).plan.command.sql_command.sql == sql
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=300), st.integers(0, 2**63 - 1))
 def test_the_rows_of_an_answer_are_found_among_other_fields(data: bytes, count: int) -> None:
     """Numbers and other messages are passed over."""
