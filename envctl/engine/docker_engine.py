@@ -77,6 +77,10 @@ class DockerEngine:
         data = self._look(look.container(container_id), lambda: self._inspect(container_id))
         return answers.container(data) if data is not None else None
 
+    def info(self) -> dict[str, Any]:
+        """What the engine says of itself: where it keeps its data, the kernel under it."""
+        return dict(self._look(look.INFO, lambda: self.api.info()))
+
     def _inspect(self, container_id: str) -> dict[str, Any] | None:
         import docker.errors
 

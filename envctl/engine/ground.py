@@ -15,7 +15,7 @@ def free(engine: DockerEngine) -> tuple[Path, int] | None:
     """Where the engine keeps its data, and the bytes that are free there; None where that cannot be seen from here
     (Docker Desktop, Colima, another machine).
     """
-    info = engine.api.info()
+    info = engine.info()
     root = Path(str(info.get("DockerRootDir") or ""))
     same_machine = platform.system() == "Linux" and info.get("KernelVersion") == platform.release()
     if not same_machine or not root.is_absolute() or not root.exists():

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+INFO = "/info"
 _NOT_FOUND = 404
 _OK = 200
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextvars
-import os
 import threading
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -30,8 +29,11 @@ if TYPE_CHECKING:
 OBJECT_STORE = "minio"
 """The service whose loader makes the bytes of generated objects, and so knows first what tables say about them."""
 
-MOST_JOBS = 4
-"""Connections a service by default, where there are as many processors; more were no faster on any machine measured."""
+_ROUGHLY = 200
+"""Rows of each relation that say well enough whether a dataset fits the disk."""
+
+JOBS = 2
+"""Connections or threads a service by default: while one waits for the server, the other makes the next rows."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ class Plan:
         world = World(dataset)
         facts = Facts(compute(world, dataset))
         world.facts = facts.columns
-        return cls(dataset, world, facts, request.jobs or min(MOST_JOBS, os.cpu_count() or 1), stop)
+        return cls(dataset, world, facts, request.jobs or JOBS, stop)
 
     def job(self, service: str, journal: Journal) -> tuple[Job, Progress]:
         """One service's job, and its progress."""
@@ -103,7 +105,7 @@ class Plan:
         from envctl.seeding.estimate import sizes
 
         with self.speaking():
-            found = {name: size for name, size in sizes(self.dataset).items() if name in services}
+            found = {name: size for name, size in sizes(self.dataset, _ROUGHLY).items() if name in services}
         more, less = {}, {}
         for name, size in found.items():
             page = journal.page(name)

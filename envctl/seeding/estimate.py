@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from envctl.seeding.spec import Dataset, Folder, Keys, Table, Topic
     from envctl.seeding.world import Chunk
 
-_SAMPLE = 5000
+SAMPLE = 5000
+"""Rows of a relation that are looked at."""
+
 _MESSAGE = 12
 """Bytes of a Kafka record besides key, value and headers: its deltas, lengths and attributes."""
 
@@ -34,9 +36,9 @@ START = 0.3
 """Seconds that every load costs: connections, schema, topics, statistics."""
 
 
-def sizes(dataset: Dataset) -> dict[str, Size]:
-    """Rows (messages, keys, objects) and bytes by service."""
-    world = Glimpse(dataset, _SAMPLE, middle=True)
+def sizes(dataset: Dataset, sample: int = SAMPLE) -> dict[str, Size]:
+    """Rows (messages, keys, objects) and bytes by service, from `sample` rows of each relation."""
+    world = Glimpse(dataset, sample, middle=True)
     found = {
         "postgres": _sum(_table(world, table) for table in dataset.postgres.tables.values()),
         "kafka": _sum(_topic(world, topic) for topic in dataset.topics.values()),

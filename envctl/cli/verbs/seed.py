@@ -10,6 +10,7 @@ import click
 from envctl.cli import completion, seed_view
 from envctl.cli.options import Verb
 from envctl.errors import Interrupted, UsageError
+from envctl.seeding.memory import spare
 
 if TYPE_CHECKING:
     from envctl.cli.run import Run
@@ -49,6 +50,7 @@ def seed_verb(
     dataset is removed first.
     """
     settings = run.settings(dataset=dataset, scale=scale, services=services)
+    spare()
     if verify:
         if force:
             raise UsageError("either --verify or --force", "both")

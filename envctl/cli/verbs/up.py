@@ -10,6 +10,7 @@ import click
 from envctl.cli import completion, phrases, seed_view
 from envctl.cli.endpoints import endpoints
 from envctl.cli.options import Verb
+from envctl.seeding.memory import spare
 
 if TYPE_CHECKING:
     from envctl.cli.run import Run
@@ -66,6 +67,8 @@ def up_verb(run: Run, /, *, recreate: bool, keep_on_failure: bool, **options: ob
     settings = run.settings(files_exist=True, **options)
     from envctl import environment
 
+    if settings.dataset is not None:
+        spare()
     with run.watching():
         env = environment.up(settings, recreate=recreate, keep_on_failure=keep_on_failure)
     status, report = env.status(), env.report()
