@@ -79,7 +79,8 @@ class DockerEngine:
 
     def info(self) -> dict[str, Any]:
         """What the engine says of itself: where it keeps its data, the kernel under it."""
-        return dict(self._look(look.INFO, lambda: self.api.info()))
+        found: dict[str, Any] = self._look(look.INFO, lambda: dict(self.api.info()))
+        return found
 
     def _inspect(self, container_id: str) -> dict[str, Any] | None:
         import docker.errors
