@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import platform
 from dataclasses import dataclass, field, replace
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from envctl.errors import SeedFailed
@@ -48,7 +47,7 @@ class House:
         self.folder.create()
         self.engine.put(*map(container, self.services))
         self.disk = {"DockerRootDir": str(self.path), "KernelVersion": platform.release()}
-        self.engine.api = SimpleNamespace(info=lambda: self.disk)  # type: ignore[attr-defined]
+        self.engine.facts = self.disk
         for name in ("a.sql", "b.redis"):
             (self.path / name).write_text("SET a 1\n" if name == "b.redis" else "select 1;\n")
         self.dataset("small")
