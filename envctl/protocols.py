@@ -132,6 +132,10 @@ class Engine(Protocol):
         """The address at which published ports are reached from here."""
         ...
 
+    def info(self) -> Mapping[str, Any]:
+        """What the engine says of itself, by its own names: `DockerRootDir`, `KernelVersion` …"""
+        ...
+
     def containers(self, environment: str | None = None) -> tuple[Container, ...]:
         """All containers of one environment, or of all environments, stopped ones included."""
         ...

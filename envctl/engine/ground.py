@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from envctl.engine.docker_engine import DockerEngine
+    from envctl.protocols import Engine
 
 
-def free(engine: DockerEngine) -> tuple[Path, int] | None:
+def free(engine: Engine) -> tuple[Path, int] | None:
     """Where the engine keeps its data, and the bytes that are free there; None where that cannot be seen from here
     (Docker Desktop, Colima, another machine).
     """

@@ -56,10 +56,15 @@ class FakeEngine:
     refusals: dict[str, Iterator[str]] = field(default_factory=dict)
     broken: dict[str, BaseException] = field(default_factory=dict)
     done: list[tuple[str, str]] = field(default_factory=list)
+    facts: dict[str, object] = field(default_factory=dict)
     asked: Counter[str] = field(default_factory=Counter)
     stream: FakeStream = field(default_factory=FakeStream)
     listening: threading.Event = field(default_factory=threading.Event)
     host: str = "127.0.0.1"
+
+    def info(self) -> dict[str, object]:
+        """What the test says that the engine says of itself."""
+        return self.facts
 
     def put(self, *containers: Container) -> FakeEngine:
         """Have these containers."""
