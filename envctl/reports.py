@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -53,12 +53,16 @@ class SeedReport:
 
 @dataclass(frozen=True, slots=True)
 class VerifyReport:
-    """What `seed --verify` found equal: the dataset, and rows by service as they were counted in the services."""
+    """What `seed --verify` found equal: the dataset, and rows by service as they were counted in the services.
+
+    `manifest` is all that was found there, as `envctl.seeding.manifest` describes it: what a repository can keep.
+    """
 
     dataset: str
     scale: float
     ms: int
     services: Mapping[str, int]
+    manifest: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

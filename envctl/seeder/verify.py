@@ -14,7 +14,7 @@ from envctl.seeder.plan import Plan
 from envctl.seeder.request import Request
 from envctl.seeding.journal import Journal
 from envctl.seeding.loading import Seedable
-from envctl.seeding.manifest import FUNCTIONS, LOADED
+from envctl.seeding.manifest import FUNCTIONS, LOADED, manifest
 from envctl.seeding.workers import Workers
 from envctl.waiting import Deadline
 
@@ -67,12 +67,13 @@ class Verification:
             self._workers.end()
             raise
         if differences := {name: found[name] for name in self._services if found[name]}:
-            self._refuse(differences)
+            self._refuse(differences, wanted)
         first = self._journal.page(self._services[0])
         rows = {
             name: sum(int(part.get("rows", 0)) for part in m.values()) for name, m in sorted(self._measured.items())
         }
-        return VerifyReport(first["dataset"], first["scale"], round(clock.elapsed * 1000), rows)
+        kept = manifest(self._journal, self._services)
+        return VerifyReport(first["dataset"], first["scale"], round(clock.elapsed * 1000), rows, kept)
 
     def _of(self, service: str) -> Plan:
         """The plan of what the journal says."""
@@ -108,10 +109,20 @@ class Verification:
             return ""
         return loader.difference(page["manifest"], measured) or "differs from what was loaded"
 
-    def _refuse(self, differences: dict[str, str]) -> None:
+    def _refuse(self, differences: dict[str, str], wanted: Request | None) -> None:
         listed = "".join(f"\n         - {name}: {difference}" for name, difference in differences.items())
         raise DatasetDiffers(
             f"{', '.join(differences)} as loaded",
             f"{len(differences)} of {len(self._services)} services differ{listed}",
-            "`envctl seed --force` loads it anew",
+            f"{' and '.join(dict.fromkeys(self._anew(name, wanted) for name in differences))} loads it anew",
         )
+
+    def _anew(self, service: str, wanted: Request | None) -> str:
+        """The command line that loads what is to be in a service once more."""
+        from envctl.seeding.spec.finding import available, shipped
+
+        page = self._journal.page(service)
+        by_name = str(available((*self._folders, shipped())).get(page["dataset"]))
+        reference = wanted.dataset if wanted else page["dataset" if by_name == page["file"] else "file"]
+        scale = wanted.scale if wanted else page["scale"]
+        return f"`envctl seed {reference}{'' if scale == 1 else f' --scale {scale:g}'} --force`"

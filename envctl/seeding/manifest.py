@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from envctl.seeding.journal import Journal
 
 LOADING, LOADED, CLEARING = "loading", "loaded", "clearing"
@@ -14,12 +16,13 @@ FUNCTIONS = "python functions"
 """The page of a dataset's Python functions; no service can have this name (compose allows no space)."""
 
 
-def manifest(journal: Journal) -> dict[str, Any]:
+def manifest(journal: Journal, only: Collection[str] = ()) -> dict[str, Any]:
     """What is loaded: `{"dataset", "scale", "services": {name: {target: {"rows": …, digests …}}}}`, in fixed order.
 
-    Nothing of a machine, a version or a moment is in it. Of several datasets, the first service's gives the name.
+    Nothing of a machine or a moment is in it, and of versions only that PostgreSQL hashes rows in the way of its major
+    version and that Spark words its views. Of several datasets, the first service's gives the name. `only`: no others.
     """
-    pages = {name: journal.page(name) for name in loaded(journal)}
+    pages = {name: journal.page(name) for name in loaded(journal) if not only or name in only}
     first: dict[str, Any] = next(iter(pages.values()), {})
     services = {name: _in_order(page["manifest"]) for name, page in pages.items()}
     return {"dataset": first.get("dataset", ""), "scale": first.get("scale", 1.0), "services": services}

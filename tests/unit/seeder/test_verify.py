@@ -26,6 +26,8 @@ def test_what_was_loaded_is_verified_in_the_services(house: House) -> None:
     report = house.verify()
     assert (report.dataset, dict(report.services)) == ("small", {"postgres": CHUNKS, "redis": CHUNKS})
     assert [data["equal"] for data in house.said("seed.verified")] == [True, True]
+    assert report.manifest == manifest(Journal(house.folder))
+    assert [*house.verify(services=("redis",)).manifest["services"]] == ["redis"]
 
 
 def test_each_service_that_differs_is_named_with_its_first_difference(house: House) -> None:
@@ -37,6 +39,19 @@ def test_each_service_that_differs_is_named_with_its_first_difference(house: Hou
     equal = {data["service"]: data["equal"] for data in house.said("seed.verified")}
     assert equal == {"postgres": True, "redis": False}
     assert house.verify(services=("postgres",)).services == {"postgres": CHUNKS}
+
+
+def test_the_advice_is_a_command_line_that_loads_just_that_anew(house: House) -> None:
+    """With the scale; and with the dataset that was asked for, where that is not the one that is there."""
+    house.seed(scale=0.5)
+    house.services["redis"].held[0] = "changed"
+    with pytest.raises(DatasetDiffers) as caught:
+        house.verify()
+    assert caught.value.advice == "`envctl seed small --scale 0.5 --force` loads it anew"
+    house.dataset("other")
+    with pytest.raises(DatasetDiffers) as caught:
+        house.verify("other")
+    assert caught.value.advice == "`envctl seed other --force` loads it anew"
 
 
 def test_a_half_loaded_dataset_differs(house: House) -> None:

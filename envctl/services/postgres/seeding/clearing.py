@@ -52,10 +52,15 @@ def remove(connection: Connection) -> str:
         if filled:
             _empty(connection, [f'"{schema}"."{table}"' for schema, table in filled])
         connection.execute("DROP SCHEMA _envctl CASCADE")
-    parts = [f"{count} {kind}{'s' if count > 1 else ''}" for kind, count in removed.items()]
+    parts = [_counted(count, kind) for kind, count in removed.items()]
     if filled:
-        parts.append(f"the rows of {len(filled)} table{'s' if len(filled) > 1 else ''}")
+        parts.append(f"the rows of {_counted(len(filled), 'table')}")
     return ", ".join(parts) or "nothing"
+
+
+def _counted(count: int, thing: str) -> str:
+    plural = "es" if thing.endswith("x") else "s"
+    return f"{count} {thing}{plural if count > 1 else ''}"
 
 
 def _drop(kind: str, identity: str) -> str:

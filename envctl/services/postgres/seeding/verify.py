@@ -51,7 +51,7 @@ def cross_check(sent: Mapping[str, JSON], found: Mapping[str, JSON]) -> None:
                     f"all of table {target} in PostgreSQL",
                     f"{what}: {wanted} were sent, {got} are there",
                     "nobody else may write while a dataset is loaded, and triggers may not change its rows;"
-                    " `envctl seed --replace` loads it anew",
+                    " `envctl seed --force` loads it anew",
                 )
 
 
