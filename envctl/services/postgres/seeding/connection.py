@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 from contextlib import contextmanager, suppress
@@ -43,6 +44,9 @@ _SETTINGS = {
     "maintenance_work_mem": "128MB",
     "jit": "off",
 }
+
+# What psycopg warns of, a COPY on a broken line, we say in an error: stderr is not for it unless logging is set up.
+logging.getLogger("psycopg").addHandler(logging.NullHandler())
 
 _LOST = "its connection was lost"
 _LOST_ADVICE = (

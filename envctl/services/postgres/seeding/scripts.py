@@ -27,6 +27,11 @@ _HARMLESS = ("\\restrict", "\\unrestrict")
 """What pg_dump writes around its output; it means something to psql alone."""
 
 _MEND = "mend the statement, then seed again"
+_LATE_KEYS = (
+    "tables that ship get their keys when they are full: add the reference in a file of postgres.after,"
+    " with ALTER TABLE; of a table of your own make the key first; then seed again"
+)
+_NO_KEY = "42830"
 _TRANSACTION = frozenset({"BEGIN", "START", "COMMIT", "ROLLBACK", "ABORT"})
 
 
@@ -88,7 +93,8 @@ def run(connection: Connection, path: Path) -> None:
         if lost(error):
             raise
         at, error = _culprit(connection, script, error)
-        raise SeedFailed(f"SQL from {path}", f"{script.place(at)}: {described(error)}", _MEND) from error
+        advice = _LATE_KEYS if error.sqlstate == _NO_KEY else _MEND
+        raise SeedFailed(f"SQL from {path}", f"{script.place(at)}: {described(error)}", advice) from error
     # The file may have changed the session for itself, as pg_dump's do.
     connection.execute("RESET ROLE; RESET ALL")
 
