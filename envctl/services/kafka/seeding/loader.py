@@ -217,7 +217,7 @@ def _failed(wanted: str, error: NotReady) -> SeedFailed:
         return SeedFailed(wanted, f"{error}", "mend the records or the topic's config in the dataset")
     if getattr(error, "code", 0) == _NOT_LOGGED_IN:
         return SeedFailed(wanted, str(error), "the broker has another password: `envctl down`, then `envctl up`")
-    return SeedFailed(wanted, f"kafka: {error}", "read `envctl logs kafka`, then seed again: it goes on")
+    return SeedFailed(wanted, f"kafka: {error}", topics.AGAIN)
 
 
 def clear(at: Endpoint, footprint: Mapping[str, Any]) -> str:

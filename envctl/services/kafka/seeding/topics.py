@@ -34,6 +34,9 @@ file and a flush each.
 _SECONDS = 60.0
 """Within which the broker creates or deletes topics, also on a slow machine."""
 
+AGAIN = "look into `envctl logs kafka`, bring it up with `envctl up`, then run `envctl seed` again: it goes on"
+"""What to do when the broker went away."""
+
 UNSETTLED = frozenset({3, 5, 6, 7, 14, 19, 20, 41, 56})
 """Errors of a broker that is still at work: UNKNOWN_TOPIC, LEADER_NOT_AVAILABLE, NOT_LEADER, TIMED_OUT, LOADING,
 NOT_ENOUGH_REPLICAS (twice), NOT_CONTROLLER, STORAGE_ERROR.
@@ -157,7 +160,7 @@ def settled(call: Callable[[], T], what: str) -> T:
     try:
         found = until(attempt, _SECONDS, what)
     except TimedOut as error:
-        raise SeedFailed(what, str(error), "read `envctl logs kafka`, then seed again: it goes on") from error
+        raise SeedFailed(what, str(error), AGAIN) from error
     if isinstance(found, NotReady):
         raise found
     return found
@@ -176,7 +179,9 @@ def _taken_or_deleted(at: Session, left: dict[str, Topic], name: str, found: Fou
 def _refuse(refused: Mapping[str, Failed]) -> None:
     if refused:
         found = "".join(f"\n         - {error}" for error in refused.values()).strip()
-        raise SeedFailed("the dataset's topics in kafka", found, "mend partitions, config or name in the dataset")
+        raise SeedFailed(
+            "the dataset's topics in kafka", found, "mend partitions, config or name in the dataset, then seed again"
+        )
 
 
 def plain(settings: Mapping[str, str]) -> dict[str, str]:

@@ -35,7 +35,7 @@ NO_CONTENT = 204
 _FORBIDDEN = 403
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 _ROOM = "make room on the engine's disk, then run `envctl seed` again: it goes on; or use --scale"
-_AGAIN = "read `envctl logs minio`; then run `envctl seed` again: it goes on"
+_AGAIN = "look into `envctl logs minio`, bring it up with `envctl up`, then run `envctl seed` again: it goes on"
 _ADVICE = {
     "RequestTimeTooSkewed": "set the clocks of this machine and of the engine's right; 15 minutes apart is too far",
     "XMinioStorageFull": _ROOM,

@@ -50,7 +50,7 @@ logging.getLogger("psycopg").addHandler(logging.NullHandler())
 
 _LOST = "its connection was lost"
 _LOST_ADVICE = (
-    "look into `envctl logs postgres`, bring it up with `envctl up`, then `envctl seed` again: it goes on from here"
+    "look into `envctl logs postgres`, bring it up with `envctl up`, then run `envctl seed` again: it goes on from here"
 )
 _SHUT_DOWN = frozenset({"57P01", "57P02", "57P03"})
 LOCKED = "55P03"

@@ -22,6 +22,7 @@ SECONDS = 60.0
 """How long the server may be silent: more than any batch takes, less than a person waits."""
 
 _READ = 1 << 18
+_NEW_PASSWORDS = "the server has other passwords than this machine knows: run `envctl down`, then `envctl up`"
 
 
 class Refusal(Exception):
@@ -71,7 +72,10 @@ class Connection:
         """
         (reply,) = self.ask_all([command])
         if isinstance(reply, Refusal):
-            raise SeedFailed(f"{command[0]!s} answered by redis", str(reply)) from reply
+            advice = (
+                _NEW_PASSWORDS if str(reply).startswith("WRONGPASS") else "see `envctl logs redis`, then seed again"
+            )
+            raise SeedFailed(f"{command[0]!s} answered by redis", str(reply), advice) from reply
         return reply
 
     def ask_all(self, commands: Iterable[Sequence[Part]]) -> list[Reply]:
@@ -148,5 +152,7 @@ def command_bytes(command: Sequence[Part]) -> bytes:
 
 def _gone(error: OSError) -> SeedFailed:
     return SeedFailed(
-        "redis takes commands", network_reason(error, SECONDS), "see `envctl logs redis`; run `envctl seed` again"
+        "redis takes commands",
+        network_reason(error, SECONDS),
+        "look into `envctl logs redis`, bring it up with `envctl up`, then run `envctl seed` again: it goes on",
     )

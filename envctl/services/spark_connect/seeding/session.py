@@ -195,6 +195,6 @@ def _failure(statement: str, error: grpc.RpcError) -> SeedFailed:
     wanted, code = f"statement {first_words(statement)!r} run by spark-connect", error.code()
     reason = (error.details() or "").strip().partition("\n")[0][:400]
     if code in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.UNAUTHENTICATED}:
-        advice = "see `envctl logs spark-connect`; run `envctl seed` again"
+        advice = "look into `envctl logs spark-connect`, bring it up with `envctl up`, then run `envctl seed` again"
         return SeedFailed(wanted, f"{code.name.lower().replace('_', ' ')}: {reason}", advice)
     return Refused(wanted, reason, "mend the statement; run `envctl seed` again")
