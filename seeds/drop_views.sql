@@ -1,9 +1,9 @@
 DROP VIEW IF EXISTS readings;
 
-DROP VIEW IF EXISTS readings_v3;
+DROP TABLE IF EXISTS readings_v3;
 
-DROP VIEW IF EXISTS readings_v4;
+DROP TABLE IF EXISTS readings_v4;
 
-DROP VIEW IF EXISTS readings_v5;
+DROP TABLE IF EXISTS readings_v5;
 
-DROP VIEW IF EXISTS readings_v6;
+DROP TABLE IF EXISTS readings_v6;

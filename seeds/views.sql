@@ -1,21 +1,32 @@
--- What the pipeline loaded as Parquet, one view a schema version, and one over all of them in the newest schema.
--- Below these folders lie intact files alone; `source` and `date` come from the folders' names.
+-- What the pipeline loaded as Parquet: one table a schema version, and one view over all of them in the newest schema.
+-- Below these folders lie intact files alone. The last two columns come from the folders' names. With the columns
+-- written out nothing is read when a table is made, so that it need not wait for the files.
 
-CREATE OR REPLACE VIEW readings_v3 AS SELECT * FROM parquet.`s3a://app/ingest/loaded/v3`;
+CREATE TABLE readings_v3 (
+    event_id bigint, device bigint, at timestamp, reading bigint, unit string, site string, source string, date date
+) USING parquet LOCATION 's3a://app/ingest/loaded/v3';
 
-CREATE OR REPLACE VIEW readings_v4 AS SELECT * FROM parquet.`s3a://app/ingest/loaded/v4`;
+CREATE TABLE readings_v4 (
+    event_id bigint, device bigint, at timestamp, reading decimal(18, 3), unit string, site string,
+    source string, date date
+) USING parquet LOCATION 's3a://app/ingest/loaded/v4';
 
-CREATE OR REPLACE VIEW readings_v5 AS SELECT * FROM parquet.`s3a://app/ingest/loaded/v5`;
+CREATE TABLE readings_v5 (
+    event_id bigint, sensor bigint, at timestamp, reading decimal(18, 3), unit string, site string,
+    source string, date date
+) USING parquet LOCATION 's3a://app/ingest/loaded/v5';
 
-CREATE OR REPLACE VIEW readings_v6 AS SELECT * FROM parquet.`s3a://app/ingest/loaded/v6`;
+CREATE TABLE readings_v6 (
+    event_id bigint, sensor bigint, at timestamp, measurement struct<value: decimal(18, 3), unit: string>,
+    place struct<site: string, floor: bigint>, source string, date date
+) USING parquet LOCATION 's3a://app/ingest/loaded/v6';
 
 CREATE OR REPLACE VIEW readings AS
 SELECT 3 AS version, source, date, event_id, device AS sensor, at, CAST(reading AS decimal(18, 3)) AS value, unit, site
 FROM readings_v3
 UNION ALL
-SELECT 4, source, date, event_id, device, at, CAST(reading AS decimal(18, 3)), unit, site FROM readings_v4
+SELECT 4, source, date, event_id, device, at, reading, unit, site FROM readings_v4
 UNION ALL
-SELECT 5, source, date, event_id, sensor, at, CAST(reading AS decimal(18, 3)), unit, site FROM readings_v5
+SELECT 5, source, date, event_id, sensor, at, reading, unit, site FROM readings_v5
 UNION ALL
-SELECT 6, source, date, event_id, sensor, at, CAST(measurement.value AS decimal(18, 3)), measurement.unit, place.site
-FROM readings_v6;
+SELECT 6, source, date, event_id, sensor, at, measurement.value, measurement.unit, place.site FROM readings_v6;

@@ -32,6 +32,15 @@ STATEMENTS = (
     "SELECT count(*) FROM csv.`s3a://train/csv`",
     "INSERT OVERWRITE DIRECTORY 's3a://train/json' USING json SELECT id, s FROM t",
     "SELECT count(*) FROM json.`s3a://train/json`",
+    "CREATE TABLE remote_t (id bigint, k bigint, s string) USING parquet LOCATION 's3a://train/data'",
+    "CREATE OR REPLACE VIEW both_t AS SELECT 1 AS n, id, CAST(k AS decimal(18, 3)) AS k, s FROM remote_t "
+    "UNION ALL SELECT 2, id, CAST(k AS decimal(18, 3)), s FROM local_t",
+    "SELECT n, count(*) FROM both_t GROUP BY n",
+    "DESCRIBE TABLE EXTENDED remote_t",
+    "DESCRIBE TABLE EXTENDED both_t",
+    "SHOW TABLES",
+    "DROP VIEW IF EXISTS both_t",
+    "DROP TABLE IF EXISTS remote_t",
 )
 
 
@@ -152,6 +161,7 @@ def exercise(address: str) -> None:
     version = base_pb2.AnalyzePlanRequest.SparkVersion()
     answer = stub.AnalyzePlan(base_pb2.AnalyzePlanRequest(spark_version=version, **session), timeout=120)
     print("answered as Spark", answer.spark_version.version, flush=True)
+    look_for_nothing(stub, session)
     count = base_pb2.Plan()
     count.root.common.plan_id = 1
     count.root.aggregate.group_type = 1
@@ -173,6 +183,21 @@ def exercise(address: str) -> None:
                     list(stub.ExecutePlan(base_pb2.ExecutePlanRequest(plan=base_pb2.Plan(root=relation), **session)))
     stub.ReleaseSession(base_pb2.ReleaseSessionRequest(**session))
     channel.close()
+
+
+def look_for_nothing(stub: object, session: dict[str, object]) -> None:
+    """Ask for a table that is not there, as whoever wants to make it does first."""
+    import grpc
+    from pyspark.sql.connect.proto import base_pb2
+
+    nothing = base_pb2.Plan()
+    nothing.root.sql.query = "SELECT * FROM `nothing`"
+    schema = base_pb2.AnalyzePlanRequest.Schema(plan=nothing)
+    try:
+        stub.AnalyzePlan(base_pb2.AnalyzePlanRequest(schema=schema, **session), timeout=120)
+    except grpc.RpcError:
+        return
+    raise SystemExit("A table is there that nobody made.")
 
 
 def listening(port: int, process: subprocess.Popen[bytes]) -> None:
