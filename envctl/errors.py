@@ -109,10 +109,10 @@ class Problem:
 class ConfigurationError(UsageError):
     """All problems of all configuration at once, so that they are mended in one go."""
 
-    def __init__(self, problems: Sequence[Problem], wanted: str = "a valid configuration") -> None:
+    def __init__(self, problems: Sequence[Problem], wanted: str = "a valid configuration", advice: str = "") -> None:
         self.problems = tuple(problems)
         found = "\n         ".join(str(problem) for problem in problems)
-        super().__init__(wanted, found, "mend the places named above and run again; nothing was changed")
+        super().__init__(wanted, found, advice or "mend the places named above and run again; nothing was changed")
 
 
 class StateFolderError(UsageError):

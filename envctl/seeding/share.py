@@ -104,9 +104,9 @@ class Share:
 
     def _make_room(self) -> None:
         """Remove what is there, and note what will be: whatever dies from now on, the next run knows what to remove."""
+        footprint = self.loader.footprint()  # refuses what cannot be loaded, while what was loaded is still there
         if self._page:
             self._clear(str(self._page.get("dataset", "")), self._page.get("footprint", {}))
-        footprint = self.loader.footprint()
         if self.force and self.loader.conflicts():
             self._clear("", footprint)
         if self._page or self.force:

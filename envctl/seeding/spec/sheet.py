@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from envctl.config.validation import Place
+    from envctl.seeding.spec.model import Dataset
 
 
 def _verbatim(place: Place) -> bool:
@@ -96,6 +97,11 @@ def read(file: Path, folders: Sequence[Path]) -> Sheet:
         own = () if layer is layers[0] else ("extends", "abstract")
         _merge(sheet, sheet.values, {key: value for key, value in layer.values.items() if key not in own}, (), layer)
     return sheet
+
+
+def written(dataset: Dataset, place: Place) -> Origin:
+    """Where a dataset that was loaded says `place`, or what is nearest around it: for what is found wrong later."""
+    return read(dataset.file, list(dict.fromkeys(file.parent for file in dataset.files))).origin(place)
 
 
 def _layer(file: Path, sheet: Sheet) -> _Layer:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from envctl.errors import ConfigurationError, Problem
 from envctl.seeding.chunk import WorldError
 from envctl.seeding.column import Column, Kind
+from envctl.seeding.spec.sheet import written
 from envctl.services.postgres.seeding import files, numerics
 from envctl.services.postgres.seeding.catalog import quoted, split
 from envctl.services.postgres.seeding.encoding import ACCEPTED, Layout, form
@@ -87,7 +88,8 @@ def sources(world: World, tables: Mapping[tuple[str, str], Target]) -> list[Sour
         if source:
             found.append(source)
     if problems:
-        raise ConfigurationError(problems, "a valid dataset")
+        # What another dataset had left has gone by now.
+        raise ConfigurationError(problems, "a valid dataset", "mend the places named above, then seed again")
     return found
 
 
@@ -187,8 +189,10 @@ class _Check:
 
     def _say(self, message: str, column: str = "") -> None:
         where = str(self.table.file) + ": " if self.table.file else ""
-        key = ".".join(part for part in ("postgres.tables", self.table.name, column) if part)
-        self.problems.append(Problem(f"{where}{message}", key, self.world.dataset.file))
+        place = ("postgres", "tables", self.table.name, column)
+        origin = written(self.world.dataset, place[:3] + ("columns",) * bool(column) + place[3:])
+        key = ".".join(filter(None, place))
+        self.problems.append(Problem(f"{where}{message}", key, origin.file, origin.line))
 
 
 def _unfit(column: TableColumn, value: Column) -> str:
