@@ -45,6 +45,10 @@ NOT_ENOUGH_REPLICAS (twice), NOT_CONTROLLER, STORAGE_ERROR.
 _TIMED_OUT = 7
 
 
+class _NotYet(NotReady):
+    """The broker answers, and has not done it yet."""
+
+
 def effective(topic: Topic) -> Topic:
     """The topic with the settings that it gets."""
     return replace(topic, config={**KEPT, **topic.config}) if topic.relation or topic.file else topic
@@ -105,13 +109,13 @@ def make(at: Session, topics: Iterable[Topic]) -> None:
         for name, found in admin.look(at, left).items():
             _taken_or_deleted(at, left, name, found)
         if left:
-            raise NotReady("; ".join(str(refused[name]) for name in left if name in refused))
+            raise _NotYet("; ".join(str(refused[name]) for name in left if name in refused))
 
     def usable() -> None:
         found = admin.look(at, wanted)
         for name, topic in wanted.items():
             if name not in found or found[name].partitions != topic.partitions:
-                raise NotReady(f"topic {name} is not there yet")
+                raise _NotYet(f"topic {name} is not there yet")
 
     if wanted:
         settled(created, f"topics created: {', '.join(wanted)}")
@@ -134,7 +138,7 @@ def remove(at: Session, names: Collection[str]) -> int:
             if name not in held or (name in found and not any(found[name].ends) and not found[name].settings):
                 left.discard(name)
         if left:
-            raise NotReady(f"still being deleted: {', '.join(sorted(left))}")
+            raise _NotYet(f"still being deleted: {', '.join(sorted(left))}")
 
     if left:
         settled(gone, "topics deleted")
@@ -142,18 +146,19 @@ def remove(at: Session, names: Collection[str]) -> int:
 
 
 def settled(call: Callable[[], T], what: str) -> T:
-    """The call's result as soon as the broker has settled; what is no matter of time is raised at once.
+    """The call's result as soon as the broker has settled.
 
     Raises:
         SeedFailed: it did not settle.
+        NotReady: what is no matter of time, at once: a refusal, or a connection that has ended.
 
     """
 
     def attempt() -> T | NotReady:
         try:
             return call()
-        except Failed as error:
-            if error.code in UNSETTLED:
+        except NotReady as error:
+            if isinstance(error, _NotYet) or (isinstance(error, Failed) and error.code in UNSETTLED):
                 raise
             return error
 
