@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from rich.console import Console
 from rich.live import Live
@@ -37,13 +37,14 @@ _PHASES = {
     "seed.resumed": "seeding",
     "seed.progress": "seeding",
     "seed.loaded": "seeded",
+    "seed.skipped": "seeded",
     "seed.verified": "compared",
 }
 _STYLES = {"ready": "green", "seeded": "green", "failed": "bold red", "pull failed": "yellow"}
 _DONE = frozenset({"image.pulled", "image.built"})
 _NOTES = frozenset({"port.moved", "fast.enabled", "service.recreated", "image.pull_failed", "seed.replaced"})
-_ENDS = frozenset({"service.ready", "service.failed", "seed.loaded", "seed.verified"})
-_TOLD = frozenset({"image.pulling", "image.building", "image.waiting", "seed.loaded", "seed.verified"})
+_ENDS = frozenset({"service.ready", "service.failed", "seed.loaded", "seed.skipped", "seed.verified"})
+_TOLD = frozenset({"image.pulling", "image.building", "image.waiting", "seed.loaded", "seed.skipped", "seed.verified"})
 
 
 @dataclass
@@ -86,15 +87,24 @@ class LiveTable:
             note = f"{phrases.subject(data)}: {phrases.sentence(event, data)}"
             self._live.console.print(note, highlight=False, markup=False)
         phase = _PHASES.get(event)
-        if phase is not None:
-            with self._lock:
+        with self._lock:
+            if event == "seed.started":
+                self._look(data)
+            elif phase is not None:
                 self._note(event, phase, data)
+
+    def _look(self, data: dict[str, Any]) -> None:
+        """All services that will be loaded; in an environment that is up nothing else has named them yet."""
+        for name in data["services"]:
+            self.rows.setdefault(name, _Row(time.monotonic(), "looking"))
 
     def _note(self, event: str, phase: str, data: dict[str, object]) -> None:
         if event in _DONE and "service" not in data:
             self.rows.pop(phrases.subject(data), None)
             return
         now = time.monotonic()
+        if event == "seed.skipped" and phrases.subject(data) not in self.rows:
+            return  # a service that this environment does not have
         row = self.rows.setdefault(phrases.subject(data), _Row(now))
         if event.startswith("seed.") and row.until is not None:
             row.since = now  # the time that it took to be ready is over

@@ -53,11 +53,20 @@ def count(number: float) -> str:
 
 
 def size(number: float) -> str:
-    """Bytes as `12 kB`, `3.4 MB`, `1.2 GB`."""
+    """Bytes as `12 kB`, `3.4 MB`, `1.2 GB`; few ones as `24 B`."""
     for unit, factor in (("GB", 1e9), ("MB", 1e6)):
         if number >= factor:
             return f"{number / factor:.1f} {unit}"
-    return f"{number / 1e3:.0f} kB"
+    return f"{number / 1e3:.0f} kB" if number >= 1e3 else f"{number:.0f} B"  # noqa: PLR2004 - a thousand
+
+
+_THINGS = {"kafka": "messages", "redis": "keys", "minio": "objects", "spark-connect": "statements"}
+
+
+def things(service: str, number: int) -> str:
+    """What a service holds of a dataset: `2,000 rows`, `1 key`."""
+    plural = _THINGS.get(service, "rows")
+    return f"{count(number)} {plural if number != 1 else plural[:-1]}"
 
 
 def _timed(text: str, data: Data) -> str:
@@ -85,10 +94,9 @@ def _moved(data: Data) -> str:
     return f"port {data.get('wanted')} is {taken}: using {data.get('got')}"
 
 
-def _loading(data: Data) -> str:
+def _shares(data: Data) -> str:
     shares = data.get("services", {})
-    rows, sizes = (sum(share[key] for share in shares.values()) for key in ("rows", "bytes"))
-    return f"loading {count(rows)} rows, {size(sizes)} into {', '.join(shares) or 'nothing'}"
+    return f"{size(sum(share['bytes'] for share in shares.values()))} for {', '.join(shares) or 'nothing'}"
 
 
 def _progress(data: Data) -> str:
@@ -97,8 +105,13 @@ def _progress(data: Data) -> str:
     return seed_view.progress(data)
 
 
+def _loaded(data: Data) -> str:
+    return _timed(f"loaded {things(data['service'], data['rows'])}, {size(data['bytes'])}", data)
+
+
 def _removed(data: Data) -> str:
     what = f"dataset {data['dataset']!r}" if data.get("dataset") else "what stood in the way"
+    what += f", {data['reason']}" if data.get("reason") else ""
     return f"removed {what}: {data.get('removed') or 'nothing was left of it'}"
 
 
@@ -126,13 +139,13 @@ _PHRASES: dict[str, Callable[[Data], str]] = {
     "environment.down": lambda data: _timed("down", data),
     "resource.removed": lambda data: f"removed {data.get('name')}",
     "leak.found": lambda data: f"{data.get('what')} is still there: {data.get('reason')}",
-    "seed.started": _loading,
+    "seed.started": _shares,
     "seed.skipped": lambda data: str(data.get("reason")),
     "seed.replaced": _removed,
     "seed.resumed": lambda _: "going on where an earlier run ended",
     "seed.progress": _progress,
-    "seed.loaded": lambda data: _timed(f"loaded {count(data['rows'])} rows, {size(data['bytes'])}", data),
-    "seed.finished": lambda data: _timed("loaded", data),
+    "seed.loaded": _loaded,
+    "seed.finished": lambda data: _timed("done", data),
     "seed.verified": lambda data: "equal" if data.get("equal") else f"differs: {data.get('difference')}",
     "fast.enabled": lambda data: f"--fast: {data.get('cost')}",
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from envctl.cli import output, phrases
@@ -14,8 +15,8 @@ if TYPE_CHECKING:
 WIDTH = 20
 """Characters of a bar."""
 
-TELLS = 0.01
-"""The share from which on the time until now tells how long the rest takes."""
+TELLS, TELLS_AFTER = 0.01, 1.0
+"""The share, and the seconds, from which on the time until now tells how long the rest takes."""
 
 _OUTCOMES = {
     "loaded": "loaded",
@@ -26,12 +27,17 @@ _OUTCOMES = {
 
 
 def bar(data: Mapping[str, Any]) -> str:
-    """`━━━━━━━━━━          50 %  120,000 rows/s  3.0 s left`, of a `seed.progress`."""
+    """`━━━━━━━━━━          50%  25.0 MB/s  3 s left`, of a `seed.progress`."""
     done = share(data)
     filled = round(done * WIDTH)
     seconds = float(data["seconds"])
-    rate = f"  {phrases.count(data['rows'] / seconds)} rows/s" if seconds and data["rows"] else ""
-    return f"{'━' * filled}{' ' * (WIDTH - filled)} {done:4.0%}{rate}{left(data)}"
+    return f"{'━' * filled}{' ' * (WIDTH - filled)} {done:4.0%}{_rate(data, seconds) if seconds else ''}{left(data)}"
+
+
+def _rate(data: Mapping[str, Any], seconds: float) -> str:
+    if data["bytes"]:
+        return f"  {phrases.size(data['bytes'] / seconds)}/s"
+    return f"  {phrases.count(data['rows'] / seconds)} rows/s" if data["rows"] else ""
 
 
 def share(data: Mapping[str, Any]) -> float:
@@ -41,17 +47,19 @@ def share(data: Mapping[str, Any]) -> float:
 
 
 def left(data: Mapping[str, Any]) -> str:
-    """`  3.0 s left`, at the speed until now; empty while too little is there to tell, and when all is."""
+    """`  3 s left`, at the speed until now; empty while too little is there to tell, and when all is."""
     done, seconds = share(data), float(data["seconds"])
-    return f"  {phrases.duration(seconds * 1000 * (1 - done) / done)} left" if TELLS <= done < 1 else ""
+    if seconds < TELLS_AFTER or not TELLS <= done < 1:
+        return ""
+    remains = math.ceil(seconds * (1 - done) / done)
+    return f"  {phrases.duration(remains * 1000) if remains >= 100 else f'{remains} s'} left"  # noqa: PLR2004 - as there
 
 
 def progress(data: Mapping[str, Any]) -> str:
-    """A `seed.progress` as a line."""
-    sizes = f"{phrases.size(data['bytes'])} of {phrases.size(data['of_bytes'])}"
+    """A `seed.progress` as a line: `25%, 50.0 MB of 200.0 MB; 6 s left`."""
     remains = left(data)
-    rows = f"{phrases.count(data['rows'])} of {phrases.count(data['of_rows'])} rows"
-    return f"{rows}, {sizes}" + (f";{remains[1:]}" if remains else "")
+    sizes = f"{phrases.size(data['bytes'])} of {phrases.size(data['of_bytes'])}"
+    return f"{share(data):.0%}, {sizes}" + (f";{remains[1:]}" if remains else "")
 
 
 def summary(report: SeedReport) -> str:
@@ -60,20 +68,27 @@ def summary(report: SeedReport) -> str:
     if not report.services and not report.functions:
         return f"dataset {what} is loaded already"
     rows = [
-        [name, phrases.count(part.rows), phrases.size(part.bytes), f"{part.seconds:.2f} s", _OUTCOMES[part.outcome]]
+        [
+            name,
+            phrases.things(name, part.rows),
+            phrases.size(part.bytes),
+            f"{part.seconds:.2f} s",
+            _OUTCOMES[part.outcome],
+        ]
         for name, part in report.services.items()
     ]
     rows += [[name, "", "", "", "left out: not in this environment"] for name in report.absent]
     rows += [[name, "", "", "", "called"] for name in report.functions]
-    table = output.table(["service", "rows", "size", "time", ""], rows)
+    table = output.table(["service", "holds", "size", "time", ""], rows)
     done = {part.outcome for part in report.services.values()} != {"there"}
     last = f"dataset {what} " + (f"loaded in {phrases.duration(report.ms)}" if done else "is loaded already")
     return f"{table}\n\n{last}"
 
 
 def verified(report: VerifyReport) -> str:
-    """What `seed --verify` ends with, when nothing differs."""
-    table = output.table(["service", "rows"], [[name, phrases.count(rows)] for name, rows in report.services.items()])
+    """What `seed --verify` ends with, when nothing differs. Spark's tables and views are compared, their rows not."""
+    held = [[name, phrases.things(name, rows) if rows else ""] for name, rows in report.services.items()]
+    table = output.table(["service", "holds"], held)
     return f"{table}\n\ndataset {_named(report)}: equal to what was loaded (in {phrases.duration(report.ms)})"
 
 

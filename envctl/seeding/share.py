@@ -12,6 +12,8 @@ from envctl.reports import SeedShare
 from envctl.seeding.manifest import CLEARING, LOADED, LOADING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from envctl.model import Endpoint
     from envctl.seeding.loading import Job, Seedable, Size
     from envctl.seeding.progress import Progress
@@ -79,16 +81,24 @@ class Share:
         if self.standing is Standing.THERE:
             self.job.notes.set(container=self.container)
             emit("seed.skipped", service=self.service, reason="loaded already")
-            return SeedShare(self.size.rows, self.size.bytes, 0.0, str(self.standing))
+            return SeedShare(self._rows(self._page["manifest"]), self.size.bytes, 0.0, str(self.standing))
         if self.standing is Standing.RESUMED:
             emit("seed.resumed", service=self.service)
         else:
             self._make_room()
         self.loader.load()
-        self.job.notes.set(manifest=self.loader.measure(), state=LOADED)
-        seconds = round(self.progress.seconds, 3)
-        emit("seed.loaded", service=self.service, rows=self.size.rows, bytes=self.size.bytes, seconds=seconds)
-        return SeedShare(self.size.rows, self.size.bytes, seconds, str(self.standing))
+        found = self.loader.measure()
+        self.job.notes.set(manifest=found, state=LOADED)
+        rows, seconds = self._rows(found), round(self.progress.seconds, 3)
+        emit("seed.loaded", service=self.service, rows=rows, bytes=self.size.bytes, seconds=seconds)
+        return SeedShare(rows, self.size.bytes, seconds, str(self.standing))
+
+    def _rows(self, found: Mapping[str, Any]) -> int:
+        """What there is in the service, as `verify` counts it: keys, where several rows filled one.
+
+        Of a service that counts nothing: what was done.
+        """
+        return sum(int(part.get("rows", 0)) for part in found.values()) or self.size.rows
 
     def _found(self) -> Standing:
         page, state = self._page, self._page.get("state")
@@ -126,9 +136,21 @@ class Share:
     def _clear(self, dataset: str, footprint: dict[str, Any]) -> None:
         if self._page:
             self.job.notes.set(state=CLEARING)
+        reason = self._why() if dataset else ""
         removed = self.seedable.clear(self.at, footprint)
         self.job.notes.forget()
-        emit("seed.replaced", service=self.service, dataset=dataset, removed=removed)
+        emit("seed.replaced", service=self.service, dataset=dataset, reason=reason, removed=removed)
+
+    def _why(self) -> str:
+        """Why the very dataset that is wanted must go, in words that follow its name; nothing for another one."""
+        page, dataset = self._page, self.job.dataset
+        if page.get("file") != str(dataset.file):
+            return ""
+        if page.get("scale") != dataset.scale:
+            return f"at scale {page.get('scale', 1.0):g}"
+        if page.get("digest") != dataset.digest:
+            return "whose files have changed"
+        return "to load it anew" if self.force else "of which a part is missing"
 
     def _refuse_conflicts(self) -> None:
         if conflicts := self.loader.conflicts():

@@ -119,7 +119,7 @@ def test_a_load_is_a_bar_with_a_clock_of_its_own() -> None:
     table("seed.progress", {"service": "redis", **numbers})
     assert table.rows["redis"].since > ready
     assert "━━━━━━━━━━" in drawn(table)
-    assert "5 rows/s" in drawn(table)
+    assert "50 B/s" in drawn(table)
     table("seed.loaded", {"service": "redis", "rows": 10, "bytes": 100, "seconds": 2.0})
     assert drawn(table).splitlines()[1].split()[:2] == ["redis", "seeded"]
     assert table.rows["redis"].until is not None
@@ -131,3 +131,14 @@ def test_the_dataset_itself_is_no_row() -> None:
     table("seed.started", {"dataset": "small", "scale": 1.0, "services": {}})
     table("seed.finished", {"dataset": "small", "ms": 5})
     assert table.rows == {}
+
+
+def test_services_that_are_looked_into_are_rows_from_the_start() -> None:
+    """In an environment that is up nothing else names them; what is there already is seeded."""
+    table = LiveTable(console=terminal())
+    table("seed.started", {"dataset": "small", "scale": 1.0, "services": {"redis": {}, "kafka": {}}})
+    table("seed.skipped", {"service": "minio", "reason": "not in this environment"})
+    table("seed.skipped", {"dataset": "small", "reason": "loaded already"})
+    assert [row.split()[:2] for row in drawn(table).splitlines()[1:]] == [["redis", "looking"], ["kafka", "looking"]]
+    table("seed.skipped", {"service": "redis", "reason": "loaded already"})
+    assert drawn(table).splitlines()[1].split() == ["redis", "seeded", "0.0s", "loaded", "already"]

@@ -24,12 +24,19 @@ def progress(**more: object) -> dict[str, Any]:
 
 
 EVENTS: list[tuple[str, dict[str, Any]]] = [
-    ("seed.started", {"dataset": "small", "scale": 1.0, "services": {"postgres": {"rows": 2000, "bytes": 5}}}),
+    (
+        "seed.started",
+        {"dataset": "small", "scale": 1.0, "services": {"postgres": {"rows": 2000, "bytes": 200_000_000}}},
+    ),
     ("seed.skipped", {"service": "kafka", "reason": "not in this environment"}),
-    ("seed.replaced", {"service": "postgres", "dataset": "medium", "removed": "9 tables"}),
+    ("seed.replaced", {"service": "postgres", "dataset": "medium", "reason": "", "removed": "9 tables"}),
+    (
+        "seed.replaced",
+        {"service": "redis", "dataset": "small", "reason": "whose files have changed", "removed": "1 key"},
+    ),
     ("seed.resumed", {"service": "redis"}),
     ("seed.progress", progress()),
-    ("seed.progress", progress(rows=600)),
+    ("seed.progress", progress(bytes=60_000_000)),
     ("seed.loaded", {"service": "postgres", "rows": 2000, "bytes": 200_000_000, "seconds": 8.0}),
     ("seed.finished", {"dataset": "small", "ms": 8100}),
 ]
@@ -72,16 +79,17 @@ def test_in_a_pipe_seed_writes_lines_and_a_table(envctl_run: Cli, fake: FakeEnvi
     """What happened on the way, then rows, bytes and seconds by service."""
     fake.events = EVENTS
     out = envctl_run("seed", "small").out
-    assert "loading 2,000 rows" in out
+    assert "small          200.0 MB for postgres" in out
     assert "kafka          not in this environment" in out
     assert "removed dataset 'medium': 9 tables" in out
+    assert "removed dataset 'small', whose files have changed: 1 key" in out
     assert "going on where an earlier run ended" in out
-    assert out.count("500 of 2,000 rows, 50.0 MB of 200.0 MB; 6.00 s left") == 1
-    assert "600 of 2,000" not in out
+    assert out.count("25%, 50.0 MB of 200.0 MB; 6 s left") == 1
+    assert "60.0 MB" not in out
     assert "loaded 2,000 rows, 200.0 MB in 8.00 s" in out
     table = [line.split() for line in out.splitlines()]
-    assert ["postgres", "12,345", "3.4", "MB", "1.50", "s", "loaded"] in table
-    assert ["redis", "7", "1", "kB", "0.00", "s", "loaded", "already"] in table
+    assert ["postgres", "12,345", "rows", "3.4", "MB", "1.50", "s", "loaded"] in table
+    assert ["redis", "7", "keys", "900", "B", "0.00", "s", "loaded", "already"] in table
     assert "kafka" in out
     assert "left out: not in this environment" in out
     assert "dataset 'small' at scale 0.5 loaded in 1.80 s" in out
@@ -153,9 +161,12 @@ def test_a_failure_ends_with_1_and_ctrl_c_with_130(envctl_run: Cli, fake: FakeEn
 
 def test_a_bar_shows_share_rate_and_remaining_time() -> None:
     """By bytes; by rows where nothing weighs anything."""
-    assert seed_view.bar(progress()) == "━━━━━                 25%  250 rows/s  6.00 s left"
+    assert seed_view.bar(progress()) == "━━━━━                 25%  25.0 MB/s  6 s left"
     assert seed_view.bar(progress(of_bytes=0, rows=1000)).startswith("━━━━━━━━━━            50%")
+    assert "250 rows/s" in seed_view.bar(progress(of_bytes=0, bytes=0))
     assert "left" not in seed_view.bar(progress(bytes=1))
+    assert "left" not in seed_view.bar(progress(seconds=0.5))
+    assert seed_view.left(progress(seconds=100.0)) == "  5 min 0 s left"
     assert seed_view.bar(progress(bytes=300_000_000)).startswith("━" * seed_view.WIDTH + " 100%")
     assert seed_view.bar(progress(rows=0, bytes=0, seconds=0.0)).strip() == "0%"
 

@@ -66,6 +66,28 @@ def test_another_scale_is_another_dataset(house: House) -> None:
     assert house.seed(scale=0.5).services["redis"].outcome == "replaced"
 
 
+def test_why_the_same_dataset_goes_is_said(house: House) -> None:
+    """Its scale, its files, what is missing, or `force`; that it is another one its name says."""
+
+    def reason() -> str:
+        return str(house.said("seed.replaced")[-1]["reason"])
+
+    house.seed(scale=2)
+    house.seed()
+    assert reason() == "at scale 2"
+    house.dataset("small", words={"w": ["changed"]})
+    house.seed()
+    assert reason() == "whose files have changed"
+    house.seed(force=True)
+    assert reason() == "to load it anew"
+    house.services["redis"].held.clear()
+    house.seed()
+    assert reason() == "of which a part is missing"
+    house.dataset("other", words={"w": ["a"]})
+    house.seed("other")
+    assert reason() == ""
+
+
 def test_a_service_that_fails_stops_the_others_and_the_next_seed_goes_on(house: House) -> None:
     """The first error is raised; what was loaded stays, and nothing is loaded twice."""
     waiting = Gate()
