@@ -189,13 +189,13 @@ def test_an_application_can_write_and_remove_objects(files: Readers) -> None:
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_a_view_has_the_records_of_its_versions_files(files: Readers, spark: SparkSession, version: int) -> None:
+def test_a_table_has_the_records_of_its_versions_files(files: Readers, spark: SparkSession, version: int) -> None:
     """Read by Spark from s3a, counted in processed_files, compared with what pyarrow reads."""
     loaded = rows(files, status="loaded", schema_version=version)
-    view = spark.table(f"readings_v{version}")
-    assert view.count() == sum(row["row_count"] for row in loaded)
+    table = spark.table(f"readings_v{version}")
+    assert table.count() == sum(row["row_count"] for row in loaded)
     wanted = [record for row in loaded for record in records(row, files.body(row["object_key"]))]
-    every = view.orderBy("event_id").drop("source", "date").toArrow().to_pylist()
+    every = table.orderBy("event_id").drop("source", "date").toArrow().to_pylist()
     assert [timeless(record) for record in every] == [timeless(record) for record in wanted]
 
 
@@ -205,7 +205,7 @@ def timeless(record: Record) -> Record:
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_a_view_has_the_columns_that_schema_versions_says(files: Readers, spark: SparkSession, version: int) -> None:
+def test_a_table_has_the_columns_that_schema_versions_says(files: Readers, spark: SparkSession, version: int) -> None:
     """Types too, nested ones as structs; source and day come from the folders."""
     said = {c["name"]: typed(c["type"]) for c in columns(files, version)}
     assert dict(spark.table(f"readings_v{version}").dtypes) == {**said, "source": "string", "date": "date"}
@@ -247,8 +247,8 @@ def test_spark_reads_the_lines_too(files: Readers, spark: SparkSession) -> None:
         assert set(read.columns) == {column["name"] for column in columns(files, row["schema_version"])}
 
 
-def test_the_corrupt_file_is_beside_the_views_and_cannot_be_read(files: Readers, spark: SparkSession) -> None:
-    """A view over its folder would fail: it lies in another."""
+def test_the_corrupt_file_is_beside_the_tables_and_cannot_be_read(files: Readers, spark: SparkSession) -> None:
+    """A table over its folder would fail: it lies in another."""
     (row,) = rows(files, reason="not a readable file")
     assert f"/v{row['schema_version']}/" in row["object_key"]
     with pytest.raises(Exception, match=r"(?i)parquet|corrupt|read"):
