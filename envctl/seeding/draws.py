@@ -84,7 +84,7 @@ def ref(call: Arguments) -> Evaluator:
     (relation, _), skew, address = call.path("relation"), _skew(call), call.draw()
 
     def make(chunk: Chunk) -> Column:
-        limit = chunk.world.rows(relation)
+        limit = chunk.world.numbered(relation, "ref")
         drawn = philox.below(chunk.words(address), limit, skew)
         if skew > 1:
             drawn = philox.scattered(drawn, limit, int(chunk.world.stream(relation)[0]))
@@ -98,7 +98,7 @@ def permute(call: Arguments) -> Evaluator:
     address = call.draw()
 
     def make(chunk: Chunk) -> Column:
-        limit = chunk.world.rows(chunk.relation.name)
+        limit = chunk.world.numbered(chunk.relation.name, "permute")
         return Column(
             Kind.INT, philox.scattered(chunk.rows, limit, int(chunk.world.stream(*address)[0] >> np.uint64(33)))
         )

@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 Evaluator = Callable[["Chunk"], Column]
 
 
+_WIDEST = 100
+"""Digits of a padded number: far more than it has, far fewer than make a chunk large."""
+
+
 class ExpressionError(ValueError):
     """What is wrong with an expression, in one sentence."""
 
@@ -263,6 +267,8 @@ def _width(spec: ast.expr | None) -> int:
     written = "".join(str(part.value) for part in getattr(spec, "values", []) if isinstance(part, ast.Constant))
     if not (written.startswith("0") and written.isdigit()):
         raise ExpressionError(f"format {written!r}: only zeros and a width, such as {{id:06}}")
+    if int(written) > _WIDEST:
+        raise ExpressionError(f"format {written!r}: at most {_WIDEST} digits")
     return int(written)
 
 

@@ -29,6 +29,9 @@ UNITS_US = {
     "hours": 3600 * 10**6,
     "days": 86400 * 10**6,
 }
+_MOST_DIGITS = 18
+"""Decimals behind the point: all that a 64-bit number has room for."""
+
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 
@@ -78,6 +81,8 @@ def duration(unit: str) -> Callable[[Arguments], Evaluator]:
 def decimal(call: Arguments) -> Evaluator:
     """decimal(1250, 2): 12.50."""
     units, scale = call.value("units"), call.literal("digits", int)
+    if not 0 <= scale <= _MOST_DIGITS:
+        raise ExpressionError(f"decimal(): {scale} digits are not from 0 to {_MOST_DIGITS}")
 
     def make(chunk: Chunk) -> Column:
         found = units(chunk)

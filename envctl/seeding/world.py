@@ -155,8 +155,23 @@ class World:
             )
         return self._looked_up((relation, column), lambda: gathered([c.column(column) for c in self.iterate(relation)]))
 
+    def numbered(self, relation: str, function: str) -> int:
+        """How many rows a relation has whose rows are numbered one after the other, for a function that needs that.
+
+        Raises:
+            ExpressionError: the relation is `per` another.
+
+        """
+        spec = self.relation(relation)
+        if spec.per:
+            raise ExpressionError(f"{function}() is for relations with `rows`; {relation!r} is `per` {spec.per!r}")
+        return spec.rows
+
     def tally(self, limit: int, index: tuple[str, str], amount: tuple[str, str]) -> Column:
-        """For each number below `limit`, the sum of `amount` (or the count) over the rows whose `index` it is; kept."""
+        """For each number below `limit`, the sum of `amount` (or the count) over the rows whose `index` it is; kept.
+
+        Rows whose index is null, or no such number, count nowhere.
+        """
         if limit > LARGEST_LOOKUP:
             raise ExpressionError(f"tally() goes up to {LARGEST_LOOKUP:,} rows; found {limit:,}")
 
@@ -164,7 +179,10 @@ class World:
             sums, kind, scale = np.zeros(limit, np.int64), Kind.INT, 0
             for chunk in self.iterate(index[0]):
                 amounts = chunk.column(amount[1]) if amount[1] else constant(1, len(chunk))
-                np.add.at(sums, number(chunk.column(index[1])), summable(amounts, "tally"))
+                places = chunk.column(index[1])
+                here = (number(places) >= 0) & (number(places) < limit)
+                here = here if places.valid is None else here & places.valid
+                np.add.at(sums, number(places)[here], summable(amounts, "tally")[here])
                 kind, scale = amounts.kind, amounts.scale
             return Column(kind, sums, None, scale)
 

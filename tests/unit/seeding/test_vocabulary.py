@@ -54,6 +54,9 @@ MISTAKES = {
     "millis(row)": "int stands where time must",
     "hex(17)": "not from 1 to 16",
     "decimal('a', 2)": "text is no number",
+    "decimal(1, 19)": "19 digits are not from 0 to 18",
+    "decimal(1, -1)": "-1 digits are not from 0 to 18",
+    "f'{row:0101}'": "at most 100 digits",
     "min(row, 'a')": "int and text are not of one kind",
     "fact('colour')": "is not size, etag or rows",
     "fact('size')": "nothing makes objects",
@@ -107,6 +110,27 @@ def test_a_wrong_argument_is_said(source: str) -> None:
     """Before anything is loaded, in one sentence."""
     with pytest.raises(WorldError, match=re.escape(MISTAKES[source])):
         column(source, n="row", c="'c'")
+
+
+@pytest.mark.parametrize("source", ["permute()", "tally(things.n)", "ref(parts)"])
+def test_row_numbers_with_gaps_are_refused_where_they_would_be_taken_for_others(source: str) -> None:
+    """Rows `per` another relation's row are not numbered one after the other."""
+    made = world(
+        Relation("things", {"n": "row"}, rows=5), Relation("parts", {"x": source}, per="things", count="n", most=4)
+    )
+    with pytest.raises(WorldError, match="is for relations with `rows`; 'parts' is `per` 'things'"):
+        made.chunk("parts", 0).column("x")
+
+
+def test_what_is_no_row_here_is_tallied_nowhere() -> None:
+    """Null, numbers below 0 and beyond the last row."""
+    made = world(
+        Relation("shelves", {"n": "tally(things.at)", "sum": "tally(things.at, things.n)"}, rows=3),
+        Relation("things", {"at": "None if row == 1 else row - 2", "n": "row"}, rows=7),
+    )
+    (shelves,) = made.iterate("shelves")
+    assert shelves.column("n").pylist() == [1, 1, 1]
+    assert shelves.column("sum").pylist() == [2, 3, 4]
 
 
 def test_every_function_says_how_it_is_called() -> None:

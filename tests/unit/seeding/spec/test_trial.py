@@ -99,7 +99,7 @@ def test_circles_are_said_at_each_of_their_columns(problems: Problems) -> None:
               added: total(c.added)
           b: {rows: 3, columns: {looked: "at(a.looked, 0)", told: "tally(b.one, b.told)", one: 0}}
           c:
-            {per: a, count: ref(c), most: 2, columns: {added: parent.added}}
+            {per: a, count: rows(c), most: 2, columns: {added: parent.added}}
         kafka: {topics: {t: {from: a, value: text(row)}}}
         """)
     assert {line.partition(": is defined")[0] for line in found} == {
@@ -140,7 +140,7 @@ def test_trying_costs_nothing_at_any_size(read: Read) -> None:
     found = read("""\
         generate:
           a: {rows: 2147483648, columns: {id: row, all: total(b), some: "number(0, 9)"}}
-          b: {per: a, count: some, most: 9, columns: {x: "ref(a, skew=3)", y: ref(b)}}
+          b: {per: a, count: some, most: 9, columns: {x: "ref(a, skew=3)", y: rows(b)}}
         kafka: {topics: {t: {from: b, value: "json(x=x, y=y)"}}}
         """)
     assert found.relations["a"].rows == 2**31
