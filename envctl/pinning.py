@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from envctl.catalog import SERVICES
 from envctl.engine import ports, project
 from envctl.events import emit
+from envctl.locks import file_lock
 from envctl.model import State
 from envctl.protocols import Advertises
-from envctl.state import file_lock
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""The folder for state: secrets and pinned ports of each environment, and the locks.
+"""The folder for state: secrets and pinned ports of each environment.
 
 `$XDG_STATE_HOME/envctl/<name>/` (default `~/.local/state`), mode 0700; files 0600, written whole, fsynced, then
 renamed, so that a crash leaves the old or the new one. What is running is never read from here: the engine says
@@ -7,7 +7,6 @@ that by labels. Losing this folder loses nothing but the pins; secrets are read 
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
@@ -18,9 +17,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from envctl.errors import Busy, Interrupted, StateFolderError
-from envctl.protocols import NotReady
-from envctl.waiting import TimedOut, until
+from envctl.errors import Interrupted, StateFolderError
+from envctl.events import emit
+from envctl.locks import file_lock, make_folder, stands, unusable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -74,12 +73,12 @@ class StateFolder:
 
         """
         try:
-            _make(self.root)
-            _make(self.path)
+            make_folder(self.root)
+            make_folder(self.path)
             if not os.access(self.root, os.W_OK):
                 raise PermissionError(13, "read-only")
         except OSError as error:
-            raise _unusable(self.path, error) from error
+            raise unusable(self.path, error) from error
 
     def load(self) -> Pins:
         """The pins; empty ones when there are none yet."""
@@ -88,7 +87,7 @@ class StateFolder:
         except FileNotFoundError:
             return Pins()
         except OSError as error:
-            raise _unusable(self.path, error) from error
+            raise unusable(self.path, error) from error
         try:
             return _pins(json.loads(text))
         except (ValueError, TypeError, AttributeError) as error:
@@ -117,7 +116,7 @@ class StateFolder:
             # Where nothing can be written nothing can be deleted either; the first error is the one that counts.
             with suppress(OSError):
                 draft.unlink()
-            raise _unusable(self.path, error) from error
+            raise unusable(self.path, error) from error
         return path
 
     def log(self, file: str) -> IO[bytes]:
@@ -175,7 +174,7 @@ class StateFolder:
         except FileNotFoundError:
             return
         except OSError as error:
-            raise _unusable(self.path, error) from error
+            raise unusable(self.path, error) from error
 
     @contextmanager
     def locked(self, timeout: float) -> Iterator[None]:
@@ -187,12 +186,16 @@ class StateFolder:
             Busy: another process held it for all of `timeout` seconds; names it.
 
         """
-        with file_lock(self.path / "lock", timeout, f"environment {self.name!r}") as descriptor:
+
+        def tell(holder: str) -> None:
+            emit("lock.waiting", environment=self.name, reason=f"{holder} works on it")
+
+        with file_lock(self.path / "lock", timeout, f"environment {self.name!r}", tell) as descriptor:
             try:
                 yield
             finally:
                 # Where the holder removed the folder, one that stands there now is somebody else's.
-                if _stands(self.path / "lock", descriptor) and not (self.path / "environment.json").exists():
+                if stands(self.path / "lock", descriptor) and not (self.path / "environment.json").exists():
                     self.remove()
 
     def others(self) -> Mapping[str, Pins]:
@@ -220,79 +223,3 @@ def state_root(environ: Mapping[str, str] | None = None) -> Path:
     """`$XDG_STATE_HOME/envctl`, by default `~/.local/state/envctl`."""
     base = (environ or os.environ).get("XDG_STATE_HOME")
     return (Path(base) if base else Path.home() / ".local" / "state") / "envctl"
-
-
-@contextmanager
-def file_lock(path: Path, timeout: float, what: str) -> Iterator[int]:
-    """Hold an exclusive lock on `path`, which may be deleted by the holder; its descriptor.
-
-    Raises:
-        Busy: another process held it for all of `timeout` seconds.
-        StateFolderError: the file cannot be made.
-
-    """
-    try:
-        descriptor = until(lambda: _attempt(path), timeout, what)
-    except TimedOut as error:
-        raise Busy(
-            f"{what} for this process alone",
-            f"{error.last} has held it for {timeout:g} s",
-            "wait until it is done, or end it",
-        ) from error
-    except OSError as error:
-        raise _unusable(path.parent, error) from error
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
-
-
-def _attempt(path: Path) -> int:
-    try:
-        return _acquire(path)
-    except FileNotFoundError as error:
-        # The former holder deletes the whole folder when the environment goes: make it anew.
-        raise NotReady("a process that just finished") from error
-
-
-def _acquire(path: Path) -> int:
-    """The locked descriptor of the file that stands at `path` now."""
-    _make(path.parent)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        holder = os.pread(descriptor, 32, 0).decode(errors="replace").strip()
-        os.close(descriptor)
-        raise NotReady(f"process {holder}" if holder else "another process") from error
-    # The former holder may have deleted the file between our open and our lock: then we hold nothing.
-    if not _stands(path, descriptor):
-        os.close(descriptor)
-        raise NotReady("a process that just finished")
-    os.truncate(descriptor, 0)
-    os.pwrite(descriptor, str(os.getpid()).encode(), 0)
-    return descriptor
-
-
-def _make(folder: Path) -> None:
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except FileExistsError:
-        # Raised also for a folder that was there and went in this moment; only a file in its place is an error.
-        if folder.is_file():
-            raise
-
-
-def _stands(path: Path, descriptor: int) -> bool:
-    try:
-        return os.path.samestat(path.stat(), os.fstat(descriptor))
-    except FileNotFoundError:
-        return False
-
-
-def _unusable(path: Path, error: OSError) -> StateFolderError:
-    return StateFolderError(
-        f"a folder for secrets, ports and journals at {path}",
-        error.strerror or str(error),
-        "make it writable, or set XDG_STATE_HOME to a folder that is",
-    )

@@ -42,7 +42,9 @@ _PHASES = {
 }
 _STYLES = {"ready": "green", "seeded": "green", "failed": "bold red", "pull failed": "yellow"}
 _DONE = frozenset({"image.pulled", "image.built"})
-_NOTES = frozenset({"port.moved", "fast.enabled", "service.recreated", "image.pull_failed", "seed.replaced"})
+_NOTES = frozenset(
+    {"port.moved", "fast.enabled", "service.recreated", "image.pull_failed", "seed.replaced", "lock.waiting"}
+)
 _ENDS = frozenset({"service.ready", "service.failed", "seed.loaded", "seed.skipped", "seed.verified"})
 _TOLD = frozenset({"image.pulling", "image.building", "image.waiting", "seed.loaded", "seed.skipped", "seed.verified"})
 

@@ -147,5 +147,6 @@ _PHRASES: dict[str, Callable[[Data], str]] = {
     "seed.loaded": _loaded,
     "seed.finished": lambda data: _timed("done", data),
     "seed.verified": lambda data: "equal" if data.get("equal") else f"differs: {data.get('difference')}",
+    "lock.waiting": lambda data: f"waiting: {data.get('reason')}",
     "fast.enabled": lambda data: f"--fast: {data.get('cost')}",
 }

@@ -83,12 +83,13 @@ class Lines(Silent):
 
     def _is_detail(self, event: str, data: dict[str, object]) -> bool:
         """Progress within one step (bytes of a pull, steps of a build) is said once, at its beginning; that of a load
-        every few seconds.
+        every few seconds, at its beginning not: most are over by then.
         """
         if event not in _EVERY:
             return event in phrases.DETAILS
         said, now = (event, phrases.subject(data)), time.monotonic()
-        if now - self._said.get(said, -math.inf) < _EVERY[event]:
+        before = self._said.setdefault(said, now if event == "seed.progress" else -math.inf)
+        if now - before < _EVERY[event]:
             return True
         self._said[said] = now
         return False

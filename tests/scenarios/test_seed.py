@@ -212,7 +212,7 @@ def test_ctrl_c_ends_with_130_and_the_next_seed_goes_on(core: Scene, number: int
     """It says that nothing is lost."""
     core.envctl("seed", "small", "--scale", "0.01")
     program = core.start("seed", "small", "--scale", "20", "-v")
-    core.hears(program, "rows,")
+    core.hears(program, "%, ")
     program.signal(number)
     said = program.finish(exits=130)
     assert "run `envctl seed` again: it goes on" in said.err
@@ -225,7 +225,7 @@ def test_a_service_that_dies_in_the_middle_is_named_and_the_next_seed_goes_on(co
     """The others end, too."""
     core.envctl("seed", "small", "--scale", "0.01")
     program = core.start("seed", "small", "--scale", "20", "-v")
-    core.hears(program, "rows,")
+    core.hears(program, "%, ")
     core.containers()["postgres"].kill()
     assert "postgres" in program.finish(exits=1).err.lower()
     core.envctl("up", "--profile", "core", "--seed", *SMALL)
@@ -236,7 +236,7 @@ def test_down_ends_a_load(scene: Scene) -> None:
     """In a second shell, and nothing stays."""
     scene.envctl("up", "--service", "postgres")
     program = scene.start("seed", "small", "--scale", "20", "-v")
-    scene.hears(program, "rows,")
+    scene.hears(program, "%, ")
     scene.envctl("down")
     program.finish(exits=130)
     scene.is_clean()
@@ -271,7 +271,7 @@ def test_an_up_that_is_killed_while_it_loads_is_gone_on_with(scene: Scene) -> No
     """By the next `up`, to the same end."""
     up = ("up", "--service", "postgres", "--seed", "small")
     program = scene.start(*up, "-v")
-    scene.hears(program, "rows,")
+    scene.hears(program, "%, ")
     program.kill()
     scene.envctl(*up)
     scene.envctl("seed", "small", "--verify")

@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from envctl.errors import Busy, Interrupted, StateFolderError
-from envctl.state import Pins, StateFolder, file_lock, state_root
+from envctl.events import listening
+from envctl.locks import file_lock
+from envctl.state import Pins, StateFolder, state_root
 from envctl.waiting import in_parallel
 
 if TYPE_CHECKING:
@@ -269,6 +271,21 @@ def test_a_lock_keeps_other_processes_out_and_names_the_holder(holder: subproces
     """Two processes never work on one environment; the second says who is at it and since when."""
     with pytest.raises(Busy, match=f"process {holder.pid} has held it for 0.1 s"), StateFolder("shop").locked(0.1):
         pass
+
+
+def test_who_waits_for_longer_than_a_moment_says_for_whom(
+    holder: subprocess.Popen[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once; a silent program looks like one that hangs."""
+    monkeypatch.setattr("envctl.locks.A_MOMENT", 0.05)
+    heard: list[tuple[str, dict[str, object]]] = []
+    with (
+        listening(lambda event, data: heard.append((event, data))),
+        pytest.raises(Busy),
+        StateFolder("shop").locked(0.5),
+    ):
+        pass
+    assert heard == [("lock.waiting", {"environment": "shop", "reason": f"process {holder.pid} works on it"})]
 
 
 def test_a_lock_is_had_as_soon_as_its_holder_lets_go(holder: subprocess.Popen[str]) -> None:

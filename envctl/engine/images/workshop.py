@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from envctl import events
 from envctl.errors import Busy
-from envctl.state import file_lock
+from envctl.locks import file_lock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -84,8 +84,7 @@ def test_in_a_pipe_seed_writes_lines_and_a_table(envctl_run: Cli, fake: FakeEnvi
     assert "removed dataset 'medium': 9 tables" in out
     assert "removed dataset 'small', whose files have changed: 1 key" in out
     assert "going on where an earlier run ended" in out
-    assert out.count("25%, 50.0 MB of 200.0 MB; 6 s left") == 1
-    assert "60.0 MB" not in out
+    assert "25%" not in out
     assert "loaded 2,000 rows, 200.0 MB in 8.00 s" in out
     table = [line.split() for line in out.splitlines()]
     assert ["postgres", "12,345", "rows", "3.4", "MB", "1.50", "s", "loaded"] in table
@@ -174,13 +173,14 @@ def test_a_bar_shows_share_rate_and_remaining_time() -> None:
 def test_progress_is_a_line_every_few_seconds(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """For each service by itself."""
+    """For each service by itself; a load that is over before has none."""
     now = [0.0]
     monkeypatch.setattr("envctl.cli.views.time.monotonic", lambda: now[0])
     lines = views.Lines()
-    for moment in (0.0, 1.0, 4.9, 5.1, 6.0):
+    for moment in (0.0, 1.0, 4.9, 5.1, 6.0, 10.2):
         now[0] = moment
         lines("seed.progress", progress())
         lines("seed.progress", progress(service="kafka"))
     told = capsys.readouterr().out.splitlines()
     assert [line.split()[1] for line in told] == ["postgres", "kafka", "postgres", "kafka"]
+    assert told[0].endswith("25%, 50.0 MB of 200.0 MB; 6 s left")
