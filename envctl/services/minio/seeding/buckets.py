@@ -33,6 +33,18 @@ class Stored:
     etag: str
 
 
+class Scope:
+    """The part of a bucket that is a dataset's: the topmost folders of its keys, and its keys that are in none."""
+
+    def __init__(self, keys: Iterable[str]) -> None:
+        self._tops = frozenset(_top(key) for key in keys)
+        self.prefix = commonprefix(list(self._tops))  # noqa: RUF071 - keys are texts, and end anywhere
+        """What all keys in it begin with."""
+
+    def __contains__(self, key: str) -> bool:
+        return _top(key) in self._tops
+
+
 def path(bucket: str, key: str = "") -> str:
     """The path of a request."""
     return quote(f"/{bucket}/{key}" if key else f"/{bucket}")
@@ -87,13 +99,9 @@ def listed(client: Client, bucket: str, prefix: str = "") -> Iterator[Stored]:
         more = page.findtext("{*}NextContinuationToken")
 
 
-def beginning(keys: Iterable[str]) -> str:
-    """What all these keys begin with, to have no others listed."""
-    return commonprefix(list(keys))  # noqa: RUF071 - keys are texts, and end anywhere
-
-
 def clear(at: Endpoint, footprint: Mapping[str, Any]) -> str:
-    """Remove the keys of a footprint, then those buckets that were made for it and are empty now.
+    """Remove all that is in the folders of a footprint, and its keys that are in none; then those buckets that were
+    made for it and are empty now. Nobody else's objects were in these folders when it was loaded.
 
     Returns what was removed in a few words; empty: nothing was there.
     """
@@ -104,9 +112,9 @@ def clear(at: Endpoint, footprint: Mapping[str, Any]) -> str:
 
 
 def _clear(client: Client, bucket: str, keys: Sequence[str]) -> int:
-    """Remove those of the keys that are there; how many these were."""
-    wanted = set(keys)
-    there = [found.key for found in listed(client, bucket, beginning(wanted)) if found.key in wanted]
+    """Remove what is in the part of the bucket that these keys are in; how many objects that were."""
+    scope = Scope(keys)
+    there = [found.key for found in listed(client, bucket, scope.prefix) if found.key in scope]
     for start in range(0, len(there), BATCH):
         _delete(client, bucket, there[start : start + BATCH])
     return len(there)
@@ -135,3 +143,9 @@ def _remove(client: Client, bucket: str) -> bool:
     if answer.status not in {OK, NO_CONTENT} and answer.code not in {"NoSuchBucket", "BucketNotEmpty"}:
         raise refused(wanted, answer)
     return answer.status in {OK, NO_CONTENT}
+
+
+def _top(key: str) -> str:
+    """The topmost folder with its slash, or the key itself where it is in none."""
+    folder, slash, _ = key.partition("/")
+    return folder + slash

@@ -47,17 +47,21 @@ class MinioLoader:
             return {"buckets": sorted({*self._made(), *self._missing(client)}), "keys": self._keys}
 
     def conflicts(self) -> list[str]:
-        """Objects with other bytes under the dataset's keys; one of the same size costs making ours to compare."""
+        """Objects with other bytes under the dataset's keys, and with other keys in its folders.
+
+        One of the same size costs making ours to compare.
+        """
         told = []
         with Client(self._at) as client:
             stored = self._stored(client)
         for item in self._items:
             self._job.go_on()
-            there = stored.get(item.name)
+            there = stored.pop(item.name, None)
             if there and not self._noted.proves(item, there) and not self._is_equal(item, there):
                 told.append(f"object {item.name} is there with other bytes ({there.size:,}, ETag {there.etag})")
+        told += [f"object {name} is there, in a folder that is to be the dataset's alone" for name in stored]
         more = len(told) - _TOLD
-        return [*told[:_TOLD], f"{more:,} more objects are there with other bytes"] if more > 0 else told
+        return [*told[:_TOLD], f"{more:,} more objects are in the way"] if more > 0 else told
 
     def load(self) -> None:
         """Make the buckets, and store what is not proven to be there."""
@@ -133,7 +137,7 @@ class MinioLoader:
         return {f"{bucket}/{found.key}": found for bucket in self._keys for found in self._listed(client, bucket)}
 
     def _listed(self, client: Client, bucket: str) -> list[Stored]:
-        scope = verify.Scope(self._keys[bucket])
+        scope = buckets.Scope(self._keys[bucket])
         return [found for found in buckets.listed(client, bucket, scope.prefix) if found.key in scope]
 
     def _missing(self, client: Client) -> list[str]:

@@ -13,8 +13,6 @@ import hashlib
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from envctl.services.minio.seeding.buckets import beginning
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
@@ -22,18 +20,6 @@ if TYPE_CHECKING:
 
 LISTED = 10_000
 """Objects of a bucket up to which the manifest names each."""
-
-
-class Scope:
-    """The part of a bucket that is a dataset's: the topmost folders of its keys, and its keys that are in none."""
-
-    def __init__(self, keys: Iterable[str]) -> None:
-        self._tops = frozenset(_top(key) for key in keys)
-        self.prefix = beginning(self._tops)
-        """What all keys in it begin with."""
-
-    def __contains__(self, key: str) -> bool:
-        return _top(key) in self._tops
 
 
 def section(objects: Sequence[Stored]) -> dict[str, Any]:
@@ -92,9 +78,3 @@ def _digest(objects: Iterable[Stored]) -> str:
     for found in objects:
         digest.update(f"{found.key}\0{found.size}\0{found.etag}\n".encode())
     return digest.hexdigest()
-
-
-def _top(key: str) -> str:
-    """The topmost folder with its slash, or the key itself where it is in none."""
-    folder, slash, _ = key.partition("/")
-    return folder + slash

@@ -87,17 +87,19 @@ def test_after_a_load_nothing_is_in_the_way_and_all_is_present(start: Callable[.
 
 
 def test_another_object_under_a_key_of_the_dataset_is_in_the_way(start: Callable[..., Seeding]) -> None:
-    """Of another size, and of the same; what has other keys is not."""
+    """Of another size, and of the same; and any in its folders, which are to hold the dataset alone."""
     run = start()
     bucket = bucket_of(run)
     MinioHandle(run.at).client().make_bucket(bucket)
     put(run.at, bucket, "in/00.jsonl", b"x")
     put(run.at, bucket, "mine/a.csv", b"0123456789")
     put(run.at, bucket, "in/other", b"x")
+    put(run.at, bucket, "elsewhere/other", b"x")
     told = run.loader.conflicts()
     assert [line.split(" is there")[0] for line in told] == [
         f"object {bucket}/mine/a.csv",
         f"object {bucket}/in/00.jsonl",
+        f"object {bucket}/in/other",
     ]
 
 
@@ -127,16 +129,17 @@ def test_what_somebody_changed_or_removed_is_stored_again(start: Callable[..., S
     assert start().load() == found
 
 
-def test_clearing_removes_what_was_loaded_and_nothing_else(start: Callable[..., Seeding]) -> None:
-    """The bucket goes too, when nobody has put anything into it."""
+def test_clearing_removes_what_is_in_the_datasets_folders_and_nothing_else(start: Callable[..., Seeding]) -> None:
+    """As a table goes with the rows that came later. The bucket goes too, when nobody has put anything into it."""
     run = start()
     footprint, bucket = run.loader.footprint(), bucket_of(run)
     run.load()
-    put(run.at, bucket, "in/theirs", b"x")
+    put(run.at, bucket, "in/later", b"x")
+    put(run.at, bucket, "theirs/x", b"x")
     count = run.loader.size().rows
-    assert MINIO.clear(run.at, footprint) == f"{count} objects"
-    assert list(etags(run.at, bucket)) == ["in/theirs"]
-    MinioHandle(run.at).client().remove_object(bucket, "in/theirs")
+    assert MINIO.clear(run.at, footprint) == f"{count + 1} objects"
+    assert list(etags(run.at, bucket)) == ["theirs/x"]
+    MinioHandle(run.at).client().remove_object(bucket, "theirs/x")
     assert MINIO.clear(run.at, footprint) == "1 bucket"
     assert MINIO.clear(run.at, footprint) == ""
 

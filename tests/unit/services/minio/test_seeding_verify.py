@@ -7,8 +7,8 @@ import json
 import pytest
 
 from envctl.services.minio.seeding import verify
-from envctl.services.minio.seeding.buckets import Stored
-from envctl.services.minio.seeding.verify import Scope, difference, section
+from envctl.services.minio.seeding.buckets import Scope, Stored
+from envctl.services.minio.seeding.verify import difference, section
 
 ONE, TWO, THREE = Stored("in/1", 10, "aa"), Stored("in/2", 20, "bb"), Stored("out/3", 30, "cc")
 
