@@ -7,6 +7,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from envctl.seeding import texts
 from envctl.seeding.column import lengths
@@ -16,6 +18,8 @@ from envctl.seeding.loading import Size
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
+
+    from numpy.typing import NDArray
 
     from envctl.seeding.spec import Dataset, Folder, Keys, Table, Topic
     from envctl.seeding.world import Chunk
@@ -74,19 +78,31 @@ def _topic(world: Glimpse, topic: Topic) -> Size:
 
 def _keys(world: Glimpse, rule: Keys) -> Size:
     own = _ARGUMENT * (2 * len(rule.fields) + 3) + sum(map(len, rule.fields))
-    return _generated(world, world.some(rule.relation), [rule.key, *rule.fields.values()], own, rule.when)
+    chunk = world.some(rule.relation)
+    size = _generated(world, chunk, [rule.key, *rule.fields.values()], own, rule.when)
+    kept, names = _kept(chunk, rule.when), texts.text(chunk.expression(f"sample of {rule.key}", rule.key))
+    made, different = int(kept.sum()), len(pc.unique(names.filter(pa.array(kept))))
+    looked_at, tops = world.tops(rule.relation)
+    # Rows may fill keys together, as members of a set do. Where most have a key of their own, so have those not seen.
+    few = looked_at == tops or different * 2 < made
+    return Size(different if few else size.rows * different // max(1, made), size.bytes)
 
 
 def _generated(world: Glimpse, chunk: Chunk, sources: Iterable[str], own: int, when: str = "") -> Size:
     """What all rows of a relation come to, if they are as those few: each source as text, and `own` bytes."""
-    kept = np.ones(len(chunk), np.bool_)
-    if when:
-        kept = chunk.expression(f"sample of {when}", when).numbers.astype(np.bool_)
+    kept = _kept(chunk, when)
     total = int(kept.sum()) * own
     for source in sources:
         total += int(lengths(texts.text(chunk.expression(f"sample of {source}", source)))[kept].sum())
     looked_at, tops = world.tops(chunk.relation.name)
     return Size(int(kept.sum()) * tops // looked_at, total * tops // looked_at)
+
+
+def _kept(chunk: Chunk, when: str) -> NDArray[np.bool_]:
+    """Which rows make something."""
+    if not when:
+        return np.ones(len(chunk), np.bool_)
+    return chunk.expression(f"sample of {when}", when).numbers.astype(np.bool_)
 
 
 def _minio(world: Glimpse) -> Size:

@@ -60,6 +60,18 @@ def test_what_has_rows_and_what_is_in_files_is_counted_exactly(folder: Path) -> 
     assert sizes["spark-connect"] == Size(0, 0)
 
 
+@pytest.mark.parametrize(
+    ("rows", "key", "keys"),
+    [(4000, "text(row % 7)", 7), (100_000, "text(row % 7)", 7), (100_000, "text(row)", 100_000), (10, "text(7)", 1)],
+)
+def test_keys_that_rows_fill_together_are_counted_once(tmp_path: Path, rows: int, key: str, keys: int) -> None:
+    """As whoever looks into Redis counts them."""
+    rule = f"{{from: a, key: {key}, set: text(row)}}"
+    text = f"generate: {{a: {{rows: {rows}, columns: {{id: row}}}}}}\nredis: {{keys: [{rule}]}}\n"
+    (tmp_path / "sets.yaml").write_text(text)
+    assert estimate.sizes(load("sets", folders=[tmp_path]))["redis"].rows == keys
+
+
 def test_what_depends_on_chance_is_about_right(folder: Path) -> None:
     """Within a tenth of what is really generated."""
     dataset = load("filled", folders=[folder])

@@ -19,9 +19,9 @@ _HOUR, _MINUTE = 3600, 60
 
 
 @click.command("datasets", cls=Verb)
-@click.option("--scale", type=float, metavar="F", help="What they load at this scale; else the configured one.")
+@click.option("--scale", metavar="F", help="What they load at this scale; else the configured one.")
 @click.pass_obj
-def datasets_verb(run: Run, /, *, scale: float | None) -> None:
+def datasets_verb(run: Run, /, *, scale: str | None) -> None:
     """List the datasets that can be loaded.
 
     For each: where it is from, rows in PostgreSQL, messages in Kafka, keys in Redis, objects in MinIO, bytes in all,
