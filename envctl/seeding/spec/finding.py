@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,9 +47,17 @@ def find(reference: str, folders: Sequence[Path]) -> Path:
     if not is_path(reference):
         known = available(folders)
         if reference not in known:
-            raise UnknownName("dataset", reference, known)
+            raise UnknownName("dataset", reference, (name for name, path in known.items() if not _is_abstract(path)))
         return known[reference]
     file = Path(os.path.normpath(Path.cwd() / Path(reference).expanduser()))
     if not file.is_file():
         raise ConfigurationError([Problem("no such file", file=file)], "a dataset")
     return file
+
+
+def _is_abstract(file: Path) -> bool:
+    """Whether it cannot be loaded itself, as far as a look at its text tells."""
+    try:
+        return re.search(rb"(?m)^abstract:\s*true\b", file.read_bytes()) is not None
+    except OSError:
+        return False

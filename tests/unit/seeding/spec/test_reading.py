@@ -71,10 +71,11 @@ def test_a_dataset_is_what_its_file_says(base: Path) -> None:
 
 
 def test_an_unknown_name_is_told_the_nearest(base: Path) -> None:
-    """With all that there are."""
+    """With all that can be loaded."""
     with pytest.raises(UnknownName) as caught:
         load("bsae", folders=[base])
     assert caught.value.advice == "did you mean 'base'?"
+    assert caught.value.known == ["base", "large", "medium", "small"]
 
 
 def test_a_path_to_nothing_is_said_to_be_that(base: Path) -> None:
