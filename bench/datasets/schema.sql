@@ -7,10 +7,10 @@ CREATE TABLE orders (
 );
 CREATE TABLE order_items (
     order_id bigint NOT NULL REFERENCES orders (id),
-    line integer NOT NULL,
+    position integer NOT NULL,
     product_id integer NOT NULL,
     quantity integer NOT NULL,
     price numeric(12, 2) NOT NULL,
-    PRIMARY KEY (order_id, line)
+    PRIMARY KEY (order_id, position)
 );
 CREATE INDEX ON orders (customer_id);

@@ -180,6 +180,30 @@ def test_without_a_difference_there_is_nothing_to_say(
     assert loader(at, shop(tmp_path)).difference(section, section) == ""
 
 
+def test_of_very_many_strings_every_one_is_compared_although_none_was_read_back(
+    at: Endpoint, redis: client_library.Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The number of keys is what the load keeps; a key too many, one lost and one changed are each named."""
+    monkeypatch.setattr("envctl.services.redis.seeding.loader.READ_BACK", 10)
+    redis.set("somebody", "else's")
+    dataset = shop(tmp_path, keys=tuple(rule for rule in KEYS if rule.type == "string"), commands="")
+    job(dataset, "state", lambda _, __: None).notes.set(state="loading")
+    recorded = loaded(at, dataset)
+    assert recorded == {"all keys": {"rows": redis.dbsize() - 1, "digest": None}}
+    job(dataset, "state", lambda _, __: None).notes.set(state="loaded")
+    one = loader(at, dataset)
+    measured = one.measure()
+    assert set(measured) != set(recorded)
+    assert one.difference(recorded, measured) == ""
+    name = next(iter(redis.scan_iter("product:*")))
+    right = redis.get(name)
+    redis.set(name, "x", keepttl=True)
+    assert f"key {name!r}: wanted" in one.difference(recorded, one.measure())
+    redis.set(name, right, keepttl=True)
+    redis.set("product:0", "x")
+    assert "keys, found" in one.difference(recorded, one.measure())
+
+
 def test_large_keys_are_measured_as_exactly_as_small_ones(
     at: Endpoint, redis: client_library.Redis, tmp_path: Path
 ) -> None:

@@ -39,11 +39,11 @@ class Comparison:
             was, now = recorded.get(target), measured.get(target)
             if was != now:
                 mine = [rule for rule in self._rules if target in map(patterns.shown, rule.patterns)]
-                exact = self._wrong(mine) or self._extra(mine, target, now)
+                exact = self.wrong(mine) or self._extra(mine, target, now)
                 return f"redis {target}: " + "; ".join(filter(None, [_counts(was, now), exact]))
         return ""
 
-    def _wrong(self, rules: Sequence[Rule]) -> str:
+    def wrong(self, rules: Sequence[Rule]) -> str:
         """The first row whose key, member or field is not as made; what a later row overwrites does not count."""
         wrong: dict[tuple[str, str], str] = {}
         places: dict[str, int] = {}
