@@ -116,7 +116,7 @@ class LiveTable:
 
     def _draw(self) -> Table:
         now = time.monotonic()
-        table = Table(box=None, pad_edge=False, header_style="bold")
+        table = Table(box=None, pad_edge=False, header_style="bold", show_header=bool(self.rows))
         for heading in ("service", "phase", "time", ""):
             table.add_column(heading, no_wrap=True, justify="right" if heading == "time" else "left")
         with self._lock:
