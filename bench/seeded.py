@@ -34,6 +34,11 @@ def envctl(*words: str) -> list[str]:
     return [str(ENVCTL), "--env", NAME, "-q", *words]
 
 
+def faster(what: str, ours: float, theirs: float, target: str) -> Row:
+    """A row whose ratio says how many times as fast as the other we are."""
+    return Row(what, ours, theirs, "s", target, theirs / ours)
+
+
 @contextmanager
 def running(*services: str) -> Iterator[None]:
     """The bench's environment with these services, and none afterwards."""
@@ -102,7 +107,7 @@ def postgres(runs: int) -> list[Row]:
         ours, peer = paired(lambda: seeded(dataset, "postgres"), theirs, runs)
         memory = peak_memory(envctl("seed", dataset))
     return [
-        Row("PostgreSQL: `psql \\copy` of ready CSV / generate and load", peer, ours, "s", "≥ 1.50"),
+        faster("PostgreSQL: generate and load / `psql \\copy` of ready CSV", ours, peer, "≥ 1.50"),
         Row("envctl's peak memory, seeding two million rows", memory, 256, "MB", "≤ 1"),
     ]
 
@@ -128,7 +133,7 @@ def kafka(runs: int) -> list[Row]:
         ours, peer = paired(lambda: seeded(dataset, "kafka"), theirs, runs)
         memory = peak_memory(envctl("seed", dataset))
     return [
-        Row("Kafka: ProducerPerformance / generate and load", peer, ours, "s", "≥ 1.00"),
+        faster("Kafka: generate and load / ProducerPerformance", ours, peer, "≥ 1.00"),
         Row("envctl's peak memory, seeding two million messages", memory, 256, "MB", "≤ 1"),
     ]
 
@@ -148,7 +153,7 @@ def minio(runs: int) -> list[Row]:
         ours, peer = paired(lambda: seeded("medium", "minio"), theirs, runs)
         memory = peak_memory(envctl("seed", "medium", "--service", "minio"))
     return [
-        Row("MinIO: `mc cp` of ready files / generate and load `medium`", peer, ours, "s", "≥ 0.90"),
+        faster("MinIO: generate and load `medium` / `mc cp` of ready files", ours, peer, "≥ 0.90"),
         Row("envctl's peak memory, seeding `medium` into MinIO", memory, 256, "MB", "≤ 1"),
     ]
 
@@ -173,8 +178,8 @@ def redis(runs: int) -> list[Row]:
         proven = median(seeded(dataset, "redis") for _ in range(runs))
         memory = peak_memory(envctl("seed", dataset))
     return [
-        Row("Redis: `redis-cli --pipe` of a ready file / generate and load", peer, ours, "s", "≥ 0.90"),
-        Row("the same / `seed`, which reads every key back for its manifest", peer, proven, "s", "-"),
+        faster("Redis: generate and load / `redis-cli --pipe` of a ready file", ours, peer, "≥ 0.90"),
+        faster("… the whole `seed` / the same", proven, peer, "-"),
         Row("envctl's peak memory, seeding a million keys", memory, 256, "MB", "≤ 1"),
     ]
 
