@@ -1,10 +1,16 @@
-"""The table of contents: what envctl can bring up. To add a service: its package, its compose file, a line here."""
+"""The table of contents: what envctl can bring up, and how it can hurt it.
+
+To add a service: its package, its compose file, a line here. To add a fault: its file, a line here.
+"""
 
 from __future__ import annotations
 
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from envctl.faults.kill_mid_transaction import KillMidTransaction
+from envctl.faults.pause import Pause
+from envctl.faults.revoke_credentials import RevokeCredentials
 from envctl.services.kafka import Kafka
 from envctl.services.minio import Minio
 from envctl.services.postgres import Postgres
@@ -15,6 +21,7 @@ from envctl.services.zookeeper import ZooKeeper
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from envctl.faults.fault import Fault
     from envctl.protocols import Service
 
 SERVICES: Mapping[str, Service] = MappingProxyType(
@@ -30,3 +37,7 @@ PROFILES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     }
 )
 """The profiles of compose/services/*.yaml, which are the truth; a contract test holds them together."""
+
+FAULTS: Mapping[str, type[Fault]] = MappingProxyType(
+    {fault.name: fault for fault in (KillMidTransaction, RevokeCredentials, Pause)}
+)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from envctl import logs
 from envctl.attaching import unchanged
+from envctl.chaos import healed_on_contact, in_force
 from envctl.engine import guardian
 from envctl.engine import owner as owners
 from envctl.engine.connect import locate
@@ -92,7 +93,8 @@ class Environment(Handles):
         residents, pins = self._residents(), self._folder.load()
         services = residents.statuses(pins)
         state = overall(services[container.service].state for container in counted(residents.containers.values()))
-        return Status(self.name, state, tuple(pins.profiles), services, summary(Journal(self._folder)))
+        known = summary(Journal(self._folder)), in_force(self._folder)
+        return Status(self.name, state, tuple(pins.profiles), services, *known)
 
     def seed(
         self,
@@ -132,7 +134,7 @@ class Environment(Handles):
         from envctl.seeder.verify import Verification
 
         seeds = self.settings.seeds
-        wanted = Request(str(dataset), scale, folders=seeds) if dataset is not None else None
+        wanted = None if dataset is None else Request(str(dataset), scale, folders=seeds)
         with self._held():
             return Verification(self._folder, self._residents(services), services, seeds).run(wanted)
 
@@ -187,16 +189,14 @@ class Environment(Handles):
         """
         report = take_down(self._engine, self.name, check=check, grace=grace)
         if report.leaks:
-            raise LeakFound(
-                f"environment {self.name!r} gone", report.leaks, "remove what holds it, then run `down` again"
-            )
+            advice = "remove what holds it, then run `down` again"
+            raise LeakFound(f"environment {self.name!r} gone", report.leaks, advice)
         return report
 
     @contextmanager
     def _held(self) -> Iterator[None]:
         """Hold the environment for this process alone."""
-        if not self._engine.containers(self.name):
-            raise _absent(self._engine, self.name)
+        self._residents()
         self._folder.create()
         with self._folder.locked(self.settings.timeout):
             self._folder.clear_request()
@@ -210,6 +210,7 @@ class Environment(Handles):
             UnknownName: one of the needed services is not there.
 
         """
+        healed_on_contact(self._engine, self._folder, self.settings)
         containers = self._engine.containers(self.name)
         if not containers:
             raise _absent(self._engine, self.name)
@@ -217,9 +218,8 @@ class Environment(Handles):
         residents = Residents(self._engine, pins, containers)
         if residents.recover_secrets() and self._folder.path.is_dir():
             self._folder.save(pins)
-        for name in needed:
-            if name not in residents.containers:
-                raise UnknownName(f"service of environment {self.name!r}", name, residents.containers)
+        if missing := [name for name in needed if name not in residents.containers]:
+            raise UnknownName(f"service of environment {self.name!r}", missing[0], residents.containers)
         self._folder.touch()
         return residents
 
@@ -234,8 +234,8 @@ class Environment(Handles):
                 self._folder.save(pins)
 
     def _exec(self, service: str, command: Sequence[str], variables: Sequence[str], *, interactive: bool) -> list[str]:
-        container = self._residents([service]).containers[service]
-        at = [] if self._engine.address.chosen else ["--host", self._engine.address.url]
+        container, address = self._residents([service]).containers[service], self._engine.address
+        at = [] if address.chosen else ["--host", address.url]
         # `-e NAME` without a value takes it from the docker CLI's own environment: it is in no argument list.
         passed = [word for name in variables for word in ("-e", name)]
         return ["docker", *at, "exec", *(["-it"] if interactive else ["-i"]), *passed, container.id, *command]
@@ -254,6 +254,7 @@ def up(
     environment, made = Environment(settings, engine, made=False), False
     with folder.locked(settings.timeout):
         folder.clear_request()
+        healed_on_contact(engine, folder, settings)
         if not recreate and unchanged(settings, folder.load(), containers := engine.containers(settings.name)):
             report = UpReport(settings.name, attached=True, ms=round(clock.elapsed * 1000))
             emit("environment.attached", environment=settings.name, ms=report.ms)
@@ -288,13 +289,12 @@ def _arm_ttl(folder: StateFolder, ttl: float) -> None:
     pins = folder.load()
     pins.ttl = ttl
     folder.save(pins)
-    if not guardian.running(folder.name):
+    if not guardian.running(folder.name, (guardian.MODULE,)):
         guardian.start(folder.name)
 
 
 def _absent(engine: DockerEngine, name: str) -> NoSuchEnvironment:
     there = sorted({container.environment for container in engine.containers()})
     found = f"on this engine: {', '.join(there)}" if there else "no environment is on this engine"
-    return NoSuchEnvironment(
-        f"environment {name!r}", found, f"make it with `envctl --env {name} up`, or name another with --env"
-    )
+    advice = f"make it with `envctl --env {name} up`, or name another with --env"
+    return NoSuchEnvironment(f"environment {name!r}", found, advice)

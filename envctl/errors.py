@@ -24,6 +24,12 @@
     │   ├── SeedConflict         1  something that belongs to no dataset stands in its way
     │   └── NoSpace              1  the disk is too small for it
     ├── DatasetDiffers           1  what is in the services is not what was loaded
+    ├── FaultError               1  a fault did not do what it is for
+    │   ├── FaultUnfit           2  this service or engine cannot have it
+    │   ├── FaultConflict        1  a fault in force stands in its way
+    │   ├── FaultDidNotBite      1  it took no effect, and was healed again
+    │   ├── VictimNeverCame      1  nothing did what it waited for
+    │   └── HealFailed           1  the service is not what it was before
     └── LeakFound                3  something is still there that should be gone
 
 Each carries what was `wanted`, what was `found`, and the `advice` on what to do next, so that the CLI, a log
@@ -228,6 +234,36 @@ class NoSpace(SeedFailed):
 
 class DatasetDiffers(EnvctlError):
     """`seed --verify` found something in a service that is not what was loaded."""
+
+
+class FaultError(EnvctlError):
+    """A fault did not do what it is for. `fault` is its id, empty where none was injected."""
+
+    def __init__(self, wanted: str, found: str = "", advice: str = "", fault: str = "") -> None:
+        self.fault = fault
+        super().__init__(wanted, found, advice)
+
+
+class FaultUnfit(FaultError, UsageError):
+    """The service lacks what the fault needs, or the engine does; nothing was changed."""
+
+    exit_code = 2
+
+
+class FaultConflict(FaultError):
+    """A fault that is in force hurts the same thing already; nothing was changed."""
+
+
+class FaultDidNotBite(FaultError):
+    """The fault was applied and had no effect; it was healed again."""
+
+
+class VictimNeverCame(FaultError):
+    """Nothing did what the fault waited for; it was healed again."""
+
+
+class HealFailed(FaultError):
+    """The service is not what it was before the fault; `found` names the difference. The fault stays in the journal."""
 
 
 class LeakFound(EnvctlError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
+from envctl.config.durations import seconds
 from envctl.protocols import HasHandle
 from envctl.services.kafka import KafkaHandle
 from envctl.services.minio import MinioHandle
@@ -15,13 +16,21 @@ from envctl.services.zookeeper import ZooKeeperHandle
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from envctl.chaos.calls import Chaos
+    from envctl.chaos.recovery import Recovered
+    from envctl.config import Settings
+    from envctl.engine.docker_engine import DockerEngine
     from envctl.residents import Residents
 
 H = TypeVar("H")
 
 
 class Handles:
-    """What an `Environment` gives to those who use its services."""
+    """What an `Environment` gives to those who use its services, and to those who hurt them."""
+
+    name: str
+    settings: Settings
+    _engine: DockerEngine
 
     def _residents(self, needed: Sequence[str] = ()) -> Residents:
         """The environment as it is now, with the services that are needed."""
@@ -56,6 +65,26 @@ class Handles:
     def spark(self) -> SparkConnectHandle:
         """Spark Connect."""
         return self._handle("spark-connect", SparkConnectHandle)
+
+    @property
+    def chaos(self) -> Chaos:
+        """Faults: a method for each, and what is in force."""
+        from envctl.chaos.calls import Chaos
+        from envctl.chaos.ward import Ward
+
+        return Chaos(Ward(self.name, self._engine, self.settings))
+
+    def wait_recovered(self, service: str, timeout: float | str = 60.0) -> Recovered:
+        """Wait until a service is what it was before it was hurt: nothing in force, ready, the same identities.
+
+        Raises:
+            NotReadyInTime: `timeout` (seconds or text) passed; says what was in force, or what the service answered.
+
+        """
+        from envctl.chaos.recovery import wait_recovered
+        from envctl.chaos.ward import Ward
+
+        return wait_recovered(Ward(self.name, self._engine, self.settings), service, seconds(timeout))
 
     def _handle(self, service: str, kind: type[H]) -> H:
         """The service's handle, of the kind that it is known to make."""

@@ -17,6 +17,10 @@ class NotReady(Exception):
     """A probe's answer "not yet", with the reason as its message."""
 
 
+class Lost(Exception):
+    """There is nothing left to heal: what a fault was applied to is gone or was replaced. The message says what."""
+
+
 @runtime_checkable
 class Service(Protocol):
     """One kind of server that envctl can bring up.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ class Status:
     profiles: tuple[str, ...]
     services: Mapping[str, ServiceStatus]
     dataset: str | None = None
-    faults: tuple[str, ...] = ()
+    faults: tuple[Mapping[str, Any], ...] = ()
 
     def to_json(self) -> dict[str, object]:
         """The one JSON document of `status --json`."""
@@ -137,3 +138,78 @@ class GcReport:
     dead: tuple[tuple[str, str], ...] = ()
     kept: tuple[tuple[str, str], ...] = ()
     leaks: tuple[Leak, ...] = field(default=())
+
+
+class Fate(StrEnum):
+    """`committed`: it is there, and its client was told; `rolled-back`: nothing of it is there; `in-doubt`: it is
+    there, and its client was never told.
+    """
+
+    COMMITTED = "committed"
+    ROLLED_BACK = "rolled-back"
+    IN_DOUBT = "in-doubt"
+
+
+@dataclass(frozen=True, slots=True)
+class Transaction:
+    """One that was open at the kill. `who` is the client as the service knows it (application, role, pid …), `id` the
+    service's own name of the transaction (xid, transactional id, upload id …), `doing` its last statement and state.
+    """
+
+    who: str
+    id: str
+    doing: str
+    fate: Fate
+    victim: bool = False
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a kill did. `means` is how it was killed and `recovery_ms` how long until the service answered again;
+    `problems` is what recovery should have left right and did not; `facts` what else was seen (prepared transactions,
+    waiting locks, sequence gaps, the log's own words about recovery).
+    """
+
+    service: str
+    means: str
+    transactions: tuple[Transaction, ...]
+    recovery_ms: int
+    problems: tuple[str, ...] = ()
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def committed(self) -> tuple[Transaction, ...]:
+        """Those that are there, their clients told."""
+        return self._of(Fate.COMMITTED)
+
+    @property
+    def rolled_back(self) -> tuple[Transaction, ...]:
+        """Those of which nothing is there."""
+        return self._of(Fate.ROLLED_BACK)
+
+    @property
+    def in_doubt(self) -> tuple[Transaction, ...]:
+        """Those that are there though their clients were never told."""
+        return self._of(Fate.IN_DOUBT)
+
+    @property
+    def clean(self) -> bool:
+        """Whether recovery left everything right, and no client has a reason to doubt."""
+        return not self.problems and not self.in_doubt
+
+    def to_json(self) -> dict[str, Any]:
+        """The same facts for `--json`."""
+        return {**asdict(self), "clean": self.clean}
+
+    def __str__(self) -> str:
+        lines = [f"{self.service}: {self.means}; answered again after {self.recovery_ms} ms"]
+        for one in self.transactions:
+            mark = "victim" if one.victim else "beside"
+            lines.append(f"  {one.fate:<12} {mark}  {one.who}  {one.id}  {one.doing}")
+        lines += [f"  {name}: {value}" for name, value in self.facts.items()]
+        lines += [f"  PROBLEM: {problem}" for problem in self.problems]
+        return "\n".join([*lines, f"  verdict: {'clean' if self.clean else 'NOT clean'}"])
+
+    def _of(self, fate: Fate) -> tuple[Transaction, ...]:
+        return tuple(one for one in self.transactions if one.fate is fate)

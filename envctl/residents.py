@@ -11,10 +11,12 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from envctl.catalog import SERVICES
+from envctl.journal import Journal
 from envctl.model import MODEL_LABEL, Container, Endpoint, Identity, ServiceStatus, State
 from envctl.protocols import HasIdentities, NotReady
 from envctl.readiness import Target
 from envctl.services.labelled import IGNORE_LABEL, ONESHOT_LABEL, Labelled, is_on
+from envctl.state import StateFolder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -110,26 +112,35 @@ class Residents:
         return Target(
             service=name,
             container=self.containers[name].id,
-            probe=_ProvisionedPing(service, at),
+            probe=_ProvisionedPing(service, at, self.containers[name].environment),
             address=at.address if at.ports else "",
             oneshot=isinstance(service, Labelled) and service.oneshot,
         )
 
 
 class _ProvisionedPing:
-    """Provision once, as soon as the service takes it, then ping as the app identity."""
+    """Provision once, as soon as the service takes it, then ping as the app identity.
 
-    def __init__(self, service: Service, at: Endpoint) -> None:
+    While a fault has that identity in its hands it is not provisioned: what was taken away on purpose would be back.
+    """
+
+    def __init__(self, service: Service, at: Endpoint, environment: str) -> None:
         self._service, self._at = service, at
         self._provisioned = not isinstance(service, HasIdentities)
+        self._journal = Journal(StateFolder(environment))
 
     def __call__(self, timeout: float) -> None:
         if not self._provisioned and isinstance(self._service, HasIdentities):
             if self._at.admin is None:
                 raise NotReady("its passwords are lost: neither the state folder nor its container has them")
-            self._service.provision(self._at, timeout)
-            self._provisioned = True
+            if not self._taken():
+                self._service.provision(self._at, timeout)
+                self._provisioned = True
         self._service.ping(self._at, timeout)
+
+    def _taken(self) -> bool:
+        claims = (c for entry in self._journal.entries() if entry.service == self._at.service for c in entry.claims)
+        return any(claim.startswith("identity") for claim in claims)
 
 
 def secret_path(service: str, key: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from envctl.engine import guardian, project
@@ -11,6 +11,7 @@ from envctl.engine.compose import end_orphans
 from envctl.engine.teardown import tear_down
 from envctl.errors import Busy, StateFolderError
 from envctl.events import emit
+from envctl.journal import Journal
 from envctl.leaks import host
 from envctl.model import Leak, Resource
 from envctl.reports import DownReport
@@ -42,10 +43,15 @@ def remove(
 ) -> tuple[list[Resource], list[Leak]]:
     """Remove all of an environment and its state, and look whether it is gone."""
     end_orphans(project.name_of(folder.name))
+    # First: it would start again what is removed here. Every fault lives in what goes now.
+    ended = guardian.end(folder.name, (guardian.WARDEN,))
+    with suppress(StateFolderError):  # what cannot be read goes with its environment all the same
+        for entry in Journal(folder).entries():
+            emit("fault.moot", environment=folder.name, id=entry.id, fault=entry.fault, service=entry.service)
     known = engine.resources(folder.name)
     host_ports = [port for container in engine.containers(folder.name) for port in container.ports.values()]
     removed, leaks = tear_down(engine, folder.name, grace)
-    removed += guardian.end(folder.name)
+    removed += [*ended, *guardian.end(folder.name)]
     if check and not leaks:
         leaks = host.remaining(engine, folder.name, [*known, *removed], host_ports)
     if not leaks:

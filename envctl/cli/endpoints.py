@@ -26,7 +26,7 @@ def overview(status: Status) -> str:
     facts = {
         "profiles": ", ".join(status.profiles) or "none",
         "dataset": status.dataset or "none",
-        "faults": ", ".join(map(str, status.faults)) or "none",
+        "faults": ", ".join(str(fault["id"]) for fault in status.faults) or "none",
     }
     title = f"{status.environment}: {_coloured(status.state)}"
     return "\n".join([title, *(f"{key}: {value}" for key, value in facts.items()), "", output.table(header, rows)])

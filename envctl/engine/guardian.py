@@ -23,11 +23,14 @@ from envctl.state import StateFolder
 from envctl.waiting import TimedOut, pause, until
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     import psutil
 
 MODULE = "envctl.engine.guardian"
+WARDEN = "envctl.chaos.warden"
+"""The other detached process, which heals faults: it goes with its environment too."""
+
 _LOOK = 0.2
 """Seconds between two looks at the owner: how long an orphan may live unseen."""
 
@@ -58,29 +61,29 @@ def start(environment: str, owner: str = "") -> None:
     process.returncode = 0
 
 
-def running(environment: str) -> list[psutil.Process]:
-    """The guardians of an environment, except this process and those above it."""
+def running(environment: str, modules: Collection[str] = (MODULE, WARDEN)) -> list[psutil.Process]:
+    """The guardians and the warden of an environment, except this process and those above it."""
     import psutil
 
     above = {process.pid for process in (psutil.Process(), *psutil.Process().parents())}
     return [
         process
         for process in psutil.process_iter(["cmdline", "status"])
-        if _guards(process.info["cmdline"] or [], environment)
+        if _guards(process.info["cmdline"] or [], environment, modules)
         and process.pid not in above
         and process.info["status"] != psutil.STATUS_ZOMBIE
     ]
 
 
-def _guards(words: Sequence[str], environment: str) -> bool:
-    return MODULE in words and ("--environment", environment) in pairwise(words)
+def _guards(words: Sequence[str], environment: str, modules: Collection[str]) -> bool:
+    return bool({*modules} & {*words}) and ("--environment", environment) in pairwise(words)
 
 
-def end(environment: str) -> tuple[Resource, ...]:
-    """End all guardians of an environment; returns those that were there."""
+def end(environment: str, modules: Collection[str] = (MODULE, WARDEN)) -> tuple[Resource, ...]:
+    """End all guardians of an environment, and its warden; returns those that were there."""
     import psutil
 
-    ended = running(environment)
+    ended = running(environment, modules)
     for process in ended:
         with suppress(psutil.NoSuchProcess):
             process.kill()
@@ -88,7 +91,8 @@ def end(environment: str) -> tuple[Resource, ...]:
     with suppress(TimedOut):
         until(lambda: _none_alive(ended), 2, "guardians ended")
     psutil.wait_procs(ended, timeout=0)
-    return tuple(Resource("process", f"guardian (pid {p.pid})", str(p.pid), environment) for p in ended)
+    kind = "warden" if tuple(modules) == (WARDEN,) else "guardian"
+    return tuple(Resource("process", f"{kind} (pid {p.pid})", str(p.pid), environment) for p in ended)
 
 
 def _none_alive(processes: Sequence[psutil.Process]) -> None:

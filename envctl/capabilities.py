@@ -1,0 +1,133 @@
+"""What faults may need of a service. A service that offers one has its methods; a fault asks `isinstance`.
+
+All methods take the service's endpoint and work from any process. They raise `NotReady` with what was seen where the
+service does not answer or is not yet as it should be; envctl's own identity is never what they take away.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Mapping
+
+    from envctl.model import Endpoint
+    from envctl.reports import Verdict
+    from envctl.site import Site
+
+JSON = dict[str, Any]
+
+
+@runtime_checkable
+class HasCredentials(Protocol):
+    """A service that can take an identity's rights away, live sessions included, and give them back exactly."""
+
+    revocations: Mapping[str, str]
+    """The ways to revoke, each with what it does; the first is the default."""
+
+    def identity(self, site: Site, user: str, mode: str) -> JSON:
+        """The server's own record of an identity (verifiers and hashes, never a secret) and all that `restore` needs.
+
+        Raises:
+            NotReady: the server does not answer.
+            FaultUnfit: there is no such identity, it is envctl's own, or it is not as this mode needs it.
+
+        """
+        ...
+
+    def revoke(self, site: Site, user: str, mode: str, record: JSON) -> None:
+        """Take the rights away; live sessions feel it too."""
+        ...
+
+    def check_revoked(self, site: Site, user: str, mode: str, record: JSON) -> JSON:
+        """What was tried as the identity and refused, live and new. Raises NotReady when something was not refused."""
+        ...
+
+    def restore(self, site: Site, user: str, mode: str, record: JSON) -> None:
+        """Give back exactly what `record` says; idempotent, also where nothing was taken.
+
+        Raises:
+            Lost: the identity is not there any more.
+
+        """
+        ...
+
+    def check_restored(self, site: Site, user: str, mode: str, record: JSON) -> JSON:
+        """See that the original secret logs in, where envctl knows it, and that the server's record equals `record`.
+
+        Raises:
+            NotReady: it does not; names the difference.
+
+        """
+        ...
+
+
+@runtime_checkable
+class Transactional(Protocol):
+    """A service with transactions, which can be killed in the middle of one and say what became of each."""
+
+    moments: Mapping[str, str]
+    """When to kill (`at=`), each with what it means; the first is the default."""
+
+    means: Mapping[str, str]
+    """How to kill, each with what it means; the first is the default."""
+
+    def aim_problems(self, aim: Mapping[str, Any]) -> list[str]:
+        """What is impossible about an aim (the fault's parameters) for this service."""
+        ...
+
+    def survey(self, site: Site, aim: Mapping[str, Any]) -> JSON:
+        """Look at what is aimed at and at what must be the same afterwards; everything that `disarm` needs."""
+        ...
+
+    def arm(self, site: Site, aim: Mapping[str, Any], survey: JSON) -> None:
+        """Put the gate in place: the next transaction that fits will wait in it. Sessions go into `site.kept`."""
+        ...
+
+    def check_armed(self, site: Site, aim: Mapping[str, Any], survey: JSON) -> JSON:
+        """See that the gate stands."""
+        ...
+
+    def strike(self, site: Site, aim: Mapping[str, Any], survey: JSON, stop: threading.Event) -> Verdict:
+        """Wait for the victim, kill, bring the service back, and say what became of every transaction.
+
+        Raises:
+            VictimNeverCame: `stop` was set before one came.
+
+        """
+        ...
+
+    def disarm(self, site: Site, aim: Mapping[str, Any], survey: JSON) -> None:
+        """Remove the gate and bring the service back, wherever things stand; idempotent."""
+        ...
+
+    def check_disarmed(self, site: Site, aim: Mapping[str, Any], survey: JSON) -> JSON:
+        """See that nothing of the gate is left and that the service is what `survey` saw."""
+        ...
+
+
+@runtime_checkable
+class KeepsData(Protocol):
+    """A service that keeps data on disk: where, and how to see that a write reaches it."""
+
+    data_directory: str
+    """The folder in the container, also behind a volume."""
+
+    def write(self, at: Endpoint, timeout: float) -> None:
+        """Have one small write reach the disk by the service's own protocol, and leave nothing of it behind.
+
+        Raises:
+            NotReady: the service refused it, or did not answer within `timeout` seconds; with its own words.
+
+        """
+        ...
+
+
+@runtime_checkable
+class TellsTime(Protocol):
+    """A service that says what time it has."""
+
+    def clock(self, at: Endpoint, timeout: float) -> float:
+        """Its Unix time in seconds, as it says it itself; to the second at least."""
+        ...

@@ -1,0 +1,168 @@
+"""Healing: undo, prove that the service is what it was before, and take the fault out of the journal.
+
+Any process can heal any fault, any number of times and at once with others: each fault is held while it is healed,
+and one that is healed is no more in the journal.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from envctl.catalog import FAULTS
+from envctl.errors import EngineError, EnvctlError, HealFailed, NoSuchEnvironment, UnknownName
+from envctl.faults.fault import Abode
+from envctl.journal import Entry, Stage
+from envctl.protocols import Lost, NotReady
+from envctl.site import Dice
+from envctl.waiting import Deadline, TimedOut, until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from envctl.chaos.ward import Ward
+    from envctl.faults.fault import Fault
+    from envctl.site import Site
+
+
+@dataclass(frozen=True, slots=True)
+class Healed:
+    """How one fault ended: `healed`, or `lost` with the `problem`; `ms` of healing and proving; what was measured."""
+
+    id: str
+    fault: str
+    service: str
+    stage: Stage
+    ms: int
+    evidence: dict[str, Any]
+    problem: str = ""
+
+
+def heal(ward: Ward, fault: str, site: Site | None = None, within: float | None = None) -> Healed | None:
+    """Heal one fault, and before it those injected later that keep its service from answering.
+
+    None when it is over already. `site` is the injector's own, with the sessions that it keeps; `within` bounds the
+    seconds (by default the fault's own).
+
+    Raises:
+        HealFailed: the service is not what it was; the fault stays in the journal, and is tried again.
+        Busy: another process held it all the time.
+
+    """
+    entry = ward.journal.get(fault)
+    if entry is None:
+        return None
+    for other in reversed(ward.journal.entries()):
+        if other.service == entry.service and other.order > entry.order and FAULTS[other.fault].silences:
+            heal(ward, other.id)
+    with ward.journal.holding(fault):
+        entry = ward.journal.get(fault)
+        return _heal(ward, entry, site, within) if entry is not None else None
+
+
+def heal_all(ward: Ward, wanted: Callable[[Entry], bool] = lambda _: True) -> tuple[list[Healed], list[EnvctlError]]:
+    """Heal every fault that is `wanted`, the last injected first; what was healed, and what could not be."""
+    healed: list[Healed] = []
+    failed: list[EnvctlError] = []
+    for entry in reversed(ward.journal.entries()):
+        if not wanted(entry):
+            continue
+        try:
+            if (outcome := heal(ward, entry.id)) is not None:
+                healed.append(outcome)
+        except EnvctlError as error:
+            failed.append(error)
+    return healed, failed
+
+
+def fault_of(entry: Entry) -> Fault:
+    """The fault that an entry tells of.
+
+    Raises:
+        HealFailed: this version of envctl does not know it.
+
+    """
+    if entry.fault not in FAULTS:
+        raise HealFailed(
+            f"fault {entry.id} healed",
+            f"this version of envctl knows no fault {entry.fault!r}",
+            "heal it with the version that injected it, or `envctl down`",
+            entry.id,
+        )
+    return FAULTS[entry.fault](**entry.parameters)
+
+
+def _heal(ward: Ward, entry: Entry, site: Site | None, within: float | None) -> Healed:
+    fault, clock = fault_of(entry), Deadline(0)
+    deadline = Deadline(fault.heals_within if within is None else within)
+
+    def over(stage: Stage, evidence: dict[str, Any], problem: str = "") -> Healed:
+        ward.journal.close(replace(entry, evidence={**entry.evidence, "healed": evidence}), stage, problem)
+        ms = round(clock.elapsed * 1000)
+        ward.journal.say(f"fault.{stage}", entry, ms=ms, **({"reason": problem} if problem else {"evidence": evidence}))
+        return Healed(entry.id, entry.fault, entry.service, stage, ms, evidence, problem)
+
+    ward.journal.say("fault.healing", entry)
+    try:
+        site = site or _repeat(lambda: _site(ward, entry), deadline, f"{entry.service} found")
+        _require_same(site, entry, fault)
+        _repeat(lambda: fault.undo(site, entry.plan), deadline, f"{entry.fault} undone")
+        evidence = _repeat(lambda: fault.recovered(site, entry.plan), deadline, f"{entry.service} as it was before")
+    except Lost as lost:
+        return over(Stage.LOST, {}, str(lost))
+    except TimedOut as error:
+        raise _failed(ward, entry, error) from error
+    return over(Stage.HEALED, evidence)
+
+
+def _repeat(act: Callable[[], Any], deadline: Deadline, what: str) -> Any:  # noqa: ANN401 - the act's own
+    """Until it works; an engine that is away for a moment, as while it restarts, is waited for."""
+
+    def attempt() -> Any:  # noqa: ANN401
+        try:
+            return act()
+        except EngineError as error:
+            raise NotReady(f"{error.wanted}: {error.found}") from error
+
+    return until(attempt, deadline.left, what)
+
+
+def _failed(ward: Ward, entry: Entry, error: TimedOut) -> HealFailed:
+    problem = f"{error.what}: {error.last or 'no answer'}"
+    ward.journal.save(replace(entry, problem=problem))
+    ward.journal.say("fault.heal_failed", entry, reason=problem)
+    advice = (
+        "it stays in the journal and is tried again; `envctl chaos heal` tries now, `envctl up` starts what is down"
+    )
+    return HealFailed(f"{entry.service} as it was before {entry.fault} ({entry.id})", problem, advice, entry.id)
+
+
+def _site(ward: Ward, entry: Entry) -> Site:
+    """Where to heal.
+
+    Raises:
+        Lost: the service is gone, and the environment with it or not.
+
+    """
+    try:
+        return ward.site(entry.service, Dice(entry.seed, entry.choices))
+    except NoSuchEnvironment as error:
+        raise Lost("its environment is gone") from error
+    except UnknownName as error:
+        raise Lost("its container is gone") from error
+
+
+def _require_same(site: Site, entry: Entry, fault: Fault) -> None:
+    """See that what the fault lives in is still there.
+
+    Raises:
+        Lost: it was replaced, and the fault went with it.
+
+    """
+    if fault.lives_in is Abode.DATA or (entry.stage is Stage.PLANNED and site.container.id == entry.container):
+        return
+    now = site.now()
+    if now.id != entry.container:
+        raise Lost("its container was replaced by another")
+    if fault.lives_in is Abode.PROCESS and now.started_at != entry.started_at:
+        raise Lost(f"its container was started anew at {now.started_at}, without the fault")

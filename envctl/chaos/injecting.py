@@ -1,0 +1,212 @@
+"""Injecting: plan, journal, apply, verify. What goes wrong on the way is undone before it is raised."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from envctl.catalog import FAULTS
+from envctl.chaos import warden
+from envctl.chaos.healing import heal
+from envctl.chaos.injection import Injection
+from envctl.errors import (
+    ConfigurationError,
+    EnvctlError,
+    FaultConflict,
+    FaultDidNotBite,
+    FaultError,
+    FaultUnfit,
+    Problem,
+    UnknownName,
+)
+from envctl.events import now
+from envctl.faults.fault import Fault, options
+from envctl.faults.values import duration, read
+from envctl.journal import Entry, Expiry, Stage
+from envctl.protocols import Lost, NotReady
+from envctl.site import Dice
+from envctl.waiting import TimedOut, until
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from envctl.chaos.ward import Ward
+    from envctl.site import Site
+
+DURATION = 30.0
+"""Seconds that a fault lasts where nobody says how long."""
+
+LONGEST = 24 * 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What is asked for besides the fault itself: how long it may last in seconds, the run's seed, the choices of an
+    earlier run that are to be made again, and a process with whose death it ends (see `engine.owner`).
+    """
+
+    duration: float = DURATION
+    seed: int | None = None
+    replayed: Mapping[str, Any] | None = None
+    holder: str = ""
+
+
+def make(name: str, service: str, given: Mapping[str, Any], lasting: object = DURATION) -> tuple[Fault, float]:
+    """The fault of that name with these parameters, and its duration in seconds.
+
+    Raises:
+        UnknownName: no fault or no parameter has that name; with the nearest.
+        ConfigurationError: with every value that cannot be.
+
+    """
+    if name not in FAULTS:
+        raise UnknownName("fault", name, FAULTS)
+    fields = {option.name: option for option in options(FAULTS[name])}
+    for key in given:
+        if key not in fields:
+            raise UnknownName(f"parameter of {name}", key, [*fields, "duration", "seed"])
+    values: dict[str, Any] = {}
+    problems: list[Problem] = []
+    for key, value in given.items():
+        option = fields[key]
+        values[key], wanted = read(option.kind, value) if value != option.default else (value, "")
+        if not wanted and option.choices is not None and values[key] not in {*option.choices, option.default}:
+            wanted = "one of " + ", ".join(option.choices)
+        if wanted:
+            problems.append(Problem(f"wanted {wanted}, found {value!r}", option.flag))
+    seconds, wanted = read(duration, lasting)
+    if not wanted and not 0 < seconds <= LONGEST:
+        wanted = "more than 0 and at most 24h"
+    if wanted:
+        problems.append(Problem(f"wanted {wanted}, found {lasting!r}", "--for"))
+    if problems:
+        raise ConfigurationError(problems, f"parameters that {name} on {service} can have")
+    return FAULTS[name](**values), seconds
+
+
+def inject(ward: Ward, fault: Fault, service: str, wish: Wish) -> Injection:
+    """Put one fault in force; it is healed after its duration at the latest, whatever becomes of this process.
+
+    Raises:
+        FaultUnfit: the service or the engine cannot have it; nothing was changed.
+        FaultConflict: a fault in force stands in its way; nothing was changed.
+        FaultDidNotBite: it took no effect; it was healed again.
+
+    """
+    seed = secrets.randbelow(1 << 32) if wish.seed is None else wish.seed
+    site = ward.site(service, Dice(seed, dict(wish.replayed or {})))
+    _require_fit(fault, site)
+    with ward.journal.planning():
+        entry = _planned(ward, fault, site, wish)
+        held = ward.journal.holding(entry.id)
+        held.__enter__()
+        try:
+            ward.journal.save(entry)
+        except BaseException:
+            held.__exit__(None, None, None)
+            raise
+    ward.journal.say("fault.planned", entry, seed=seed, choices=entry.choices, expires=entry.expires.at)
+    warden.ensure(ward)
+    try:
+        entry = _applied(ward, entry, fault, site)
+    except BaseException as error:
+        held.__exit__(None, None, None)
+        _undo(ward, entry, site, error)
+        raise
+    held.__exit__(None, None, None)
+    return Injection(ward, entry, fault, site)
+
+
+def _require_fit(fault: Fault, site: Site) -> None:
+    """Refuse what cannot be, with all reasons at once."""
+    if reason := fault.unfit(site.service):
+        raise FaultUnfit(f"{fault.name} on {site.name}", reason, "`envctl chaos list` shows what each service can have")
+    if problems := [Problem(text) for text in fault.problems(site.service)]:
+        raise ConfigurationError(problems, f"parameters that {fault.name} on {site.name} can have")
+    if reason := fault.obstacle(site):
+        raise FaultUnfit(f"{fault.name} on {site.name}", reason, "`envctl chaos list` shows what can be done here")
+
+
+def _planned(ward: Ward, fault: Fault, site: Site, wish: Wish) -> Entry:
+    """The entry, with everything that healing needs; the holder of the journal alone calls this."""
+    others = ward.journal.entries()
+    claims = tuple(fault.claims(site))
+    for other in others:
+        if other.service == site.name and (both := sorted(set(claims) & set(other.claims))):
+            raise FaultConflict(
+                f"{fault.name} on {site.name}",
+                f"{other.fault} ({other.id}) is in force there for {other.expires.left:.0f} s more and holds {both[0]}",
+                f"`envctl chaos heal {other.id}` first, or let it run out",
+            )
+        if other.service == site.name and FAULTS.get(other.fault, fault).silences:
+            raise FaultConflict(
+                f"{fault.name} on {site.name}",
+                f"{other.fault} ({other.id}) keeps it from answering for {other.expires.left:.0f} s more",
+                f"`envctl chaos heal {other.id}` first, or inject them the other way round",
+            )
+    try:
+        plan = fault.plan(site)
+    except NotReady as reason:
+        raise FaultError(
+            f"{site.name} in a state to be hurt", str(reason), f"`envctl wait --service {site.name}`, then try again"
+        ) from reason
+    order = 1 + max([other.order for other in others], default=0)
+    return Entry(
+        id=f"{fault.name}-{secrets.token_hex(3)}",
+        order=order,
+        fault=fault.name,
+        service=site.name,
+        parameters=fault.parameters(),
+        seed=site.dice.seed,
+        expires=Expiry.after(wish.duration),
+        at=now(),
+        choices=dict(site.dice.choices),
+        claims=claims,
+        plan=plan,
+        container=site.container.id,
+        started_at=site.container.started_at,
+        holder=wish.holder,
+    )
+
+
+def _applied(ward: Ward, entry: Entry, fault: Fault, site: Site) -> Entry:
+    """Act, and measure that it took effect."""
+    try:
+        fault.apply(site, entry.plan)
+    except (NotReady, Lost) as reason:
+        raise FaultDidNotBite(
+            f"{fault.name} on {site.name}",
+            str(reason),
+            "what it had done is undone; `envctl status` shows what is there",
+            entry.id,
+        ) from reason
+    now_running = site.engine.container(site.container.id)
+    started_at = now_running.started_at if now_running else entry.started_at
+    # What chance decided while it acted is known only now.
+    entry = replace(entry, stage=Stage.APPLIED, started_at=started_at, choices=dict(site.dice.choices))
+    ward.journal.save(entry)
+    ward.journal.say("fault.applied", entry)
+    try:
+        evidence = until(lambda: fault.bites(site, entry.plan), fault.bites_within, f"{fault.name} takes effect")
+    except (TimedOut, Lost) as error:
+        raise FaultDidNotBite(
+            f"an effect of {fault.name} on {site.name} within {fault.bites_within:g} s",
+            (error.last if isinstance(error, TimedOut) else str(error)) or "none",
+            "it was healed again; see whether something else keeps it from working",
+            entry.id,
+        ) from error
+    entry = replace(entry, stage=Stage.VERIFIED, evidence=evidence)
+    ward.journal.save(entry)
+    ward.journal.say("fault.injected", entry, evidence=evidence)
+    return entry
+
+
+def _undo(ward: Ward, entry: Entry, site: Site, error: BaseException) -> None:
+    """Heal what an injection that failed has done; what cannot be healed is added to the failure, not put in its
+    place.
+    """
+    try:
+        heal(ward, entry.id, site)
+    except EnvctlError as failure:
+        error.add_note(f"and then: {failure}")

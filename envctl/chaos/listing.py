@@ -1,0 +1,54 @@
+"""What can be done to which service here, and why not where it cannot."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from envctl.catalog import FAULTS, SERVICES
+from envctl.errors import EnvctlError, NoSuchEnvironment
+from envctl.protocols import NotReady
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from envctl.chaos.ward import Ward
+    from envctl.faults.fault import Fault
+    from envctl.protocols import Service
+    from envctl.residents import Residents
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One fault on one service: `possible`, or the `reason` why not; `summary` is the fault's own line."""
+
+    fault: str
+    service: str
+    possible: bool
+    reason: str
+    summary: str
+
+
+def rows(ward: Ward, services: Sequence[str] = ()) -> list[Row]:
+    """Every fault for each service of the environment; without one, for all of the catalog, as far as can be told."""
+    known: dict[str, Service]
+    residents: Residents | None
+    try:
+        residents = ward.residents()
+        known = residents.services
+    except NoSuchEnvironment:
+        known, residents = dict(SERVICES), None
+    wanted = {name: service for name, service in known.items() if not services or name in services}
+    return [
+        _row(ward, residents, fault, name, service) for fault in FAULTS.values() for name, service in wanted.items()
+    ]
+
+
+def _row(ward: Ward, residents: Residents | None, fault: type[Fault], name: str, service: Service) -> Row:
+    reason = fault.unfit(service)
+    if not reason and residents is not None:
+        try:
+            reason = fault().obstacle(ward.site(name, among=residents))
+        except (EnvctlError, NotReady) as error:
+            reason = f"cannot be told: {error}".partition("\n")[0]
+    return Row(fault.name, name, not reason, reason, fault.summary)

@@ -1,0 +1,102 @@
+"""Where a fault works: one service of one environment, as it is now."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from envctl.model import State
+from envctl.protocols import Lost, NotReady
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from envctl.engine.docker_engine import DockerEngine
+    from envctl.engine.hands import Hands
+    from envctl.model import Container, Endpoint
+    from envctl.protocols import Service
+
+T = TypeVar("T")
+
+
+class Dice:
+    """Chance that can be repeated: every choice comes from the run's seed and the choice's name, and is recorded.
+
+    `replayed` are choices of an earlier run, which are made again whatever the seed.
+    """
+
+    def __init__(self, seed: int, replayed: dict[str, Any] | None = None) -> None:
+        self.seed = seed
+        self.choices: dict[str, Any] = {}
+        self._replayed = replayed or {}
+
+    def choose(self, what: str, among: Sequence[T]) -> T:
+        """One of `among`; values must be JSON."""
+        found: T = self._replayed[what] if what in self._replayed else self._of(what).choice(list(among))
+        self.choices[what] = found
+        return found
+
+    def whole(self, what: str, low: int, high: int) -> int:
+        """A number from `low` to `high`, both included."""
+        found = int(self._replayed[what]) if what in self._replayed else self._of(what).randint(low, high)
+        self.choices[what] = found
+        return found
+
+    def _of(self, what: str) -> random.Random:
+        word = hashlib.sha256(f"{self.seed}:{what}".encode()).digest()
+        return random.Random(int.from_bytes(word[:8]))  # noqa: S311 - to be repeated, not to be secret
+
+
+@dataclass
+class Site:
+    """One service as a fault sees it. `kept` is what one process keeps between the steps of one fault: sessions."""
+
+    environment: str
+    service: Service
+    at: Endpoint
+    engine: DockerEngine
+    hands: Hands
+    container: Container
+    dice: Dice = field(default_factory=lambda: Dice(0))
+    kept: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """The service's name."""
+        return self.container.service
+
+    def now(self) -> Container:
+        """The container as it is now.
+
+        Raises:
+            Lost: it is gone.
+
+        """
+        found = self.engine.container(self.container.id)
+        if found is None:
+            raise Lost("its container is gone")
+        return found
+
+    def running(self) -> Container:
+        """The container, which runs.
+
+        Raises:
+            NotReady: it does not, for whatever reason.
+            Lost: it is gone.
+
+        """
+        found = self.now()
+        if found.state is not State.RUNNING:
+            raise NotReady(f"its container is {found.state} (exit code {found.exit_code})")
+        return found
+
+    def ping(self, timeout: float = 2.0) -> None:
+        """See that the service answers its own protocol, as the app identity.
+
+        Raises:
+            NotReady: it does not.
+
+        """
+        self.service.ping(self.at, timeout)
