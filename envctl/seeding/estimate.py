@@ -7,10 +7,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.compute as pc
 
-from envctl.seeding import texts
+from envctl.seeding import arrow, texts
 from envctl.seeding.column import lengths
 from envctl.seeding.glimpse import Glimpse
 from envctl.seeding.loading import Size
@@ -81,7 +80,7 @@ def _keys(world: Glimpse, rule: Keys) -> Size:
     chunk = world.some(rule.relation)
     size = _generated(world, chunk, [rule.key, *rule.fields.values()], own, rule.when)
     kept, names = _kept(chunk, rule.when), texts.text(chunk.expression(f"sample of {rule.key}", rule.key))
-    made, different = int(kept.sum()), len(pc.unique(names.filter(pa.array(kept))))
+    made, different = int(kept.sum()), len(pc.unique(names.filter(arrow.array(kept))))
     looked_at, tops = world.tops(rule.relation)
     # Rows may fill keys together, as members of a set do. Where most have a key of their own, so have those not seen.
     few = looked_at == tops or different * 2 < made

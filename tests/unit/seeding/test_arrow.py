@@ -16,11 +16,13 @@ import sys
 from envctl.seeding import texts
 from envctl.seeding.column import joined
 from envctl.seeding.objects import compute
+from envctl.seeding.estimate import sizes
 from envctl.seeding.facts import Facts
 from envctl.seeding.spec import load
 from envctl.seeding.world import World
 
 dataset = load("small", 0.1)
+sizes(dataset)
 world = World(dataset)
 world.facts = Facts(compute(world, dataset)).columns
 for name, relation in dataset.relations.items():
