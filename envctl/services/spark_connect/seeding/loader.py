@@ -143,7 +143,7 @@ def _there(spark: Session, made: Iterable[Made]) -> list[Made]:
     databases: set[str] = set()
     if any(not thing.name for thing in wanted):
         databases = {str(row["namespace"]).lower() for row in spark.run("SHOW DATABASES")}
-    return [m for m in wanted if (spark.knows(m.quoted) if m.name else m.database in databases)]
+    return [m for m in wanted if (spark.knows(m.full) if m.name else m.database in databases)]
 
 
 def _described(spark: Session, made: Made) -> JSON:

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 DEFAULT, GLOBAL = "default", "global_temp"
+CATALOG = "spark_catalog"
+"""Spark's own name for the catalog that everything is in."""
 
 _PART = r"(?:`(?:[^`]|``)+`|\w+)"
 _NAME = rf"({_PART}(?:\s*\.\s*{_PART})*)"
@@ -40,6 +42,15 @@ class Made:
     def quoted(self) -> str:
         """As SQL takes it."""
         return ".".join("`" + part.replace("`", "``") + "`" for part in filter(None, (self.database, self.name)))
+
+    @property
+    def full(self) -> str:
+        """As `quoted`, from the catalog on.
+
+        What a query names by two parts Spark takes for a format and a path first, and starts a Python worker to ask
+        for formats made in Python: 0.75 s of CPU on a cold server (measured, 4.1).
+        """
+        return self.quoted if self.database == GLOBAL else f"`{CATALOG}`.{self.quoted}"
 
     @property
     def drop(self) -> str:
