@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from envctl.config import seconds
 from envctl.config.validation import nearest
-from envctl.seeding.spec import content, topics
+from envctl.seeding.spec import content, settings, topics
 from envctl.seeding.spec.model import Keys, Postgres, Redis, Table, Topic
 
 if TYPE_CHECKING:
@@ -83,9 +83,11 @@ def kafka(draft: Draft) -> dict[str, Topic]:
 def _topic(draft: Draft, name: str, part: dict[str, Any]) -> Topic:
     place: Place = ("kafka", "topics", name)
     config = {key: _setting(value) for key, value in draft.part(*place, "config").items()}
-    for key in config:
-        if key not in topics.SETTINGS:
-            draft.problem((*place, "config", key), f"is no setting of topics; {nearest(key, [*topics.SETTINGS])}")
+    for key, value in config.items():
+        if key not in settings.NAMES:
+            draft.problem((*place, "config", key), f"is no setting of topics; {nearest(key, [*settings.NAMES])}")
+        elif refused := settings.refusal(key, value):
+            draft.problem((*place, "config", key), refused)
     partitions = part.get("partitions") or 1
     keyed = "compact" in config.get("cleanup.policy", "")
     _judge_topic(draft, place, part, keyed=keyed)

@@ -22,9 +22,16 @@ if TYPE_CHECKING:
 
 
 def _verbatim(place: Place) -> bool:
-    """Words, and the settings of topics, are text: `[no, yes]` are two words, `retention.ms: 1_000` is Kafka's."""
-    a_word = place[0] == "words" and len(place) == 3  # noqa: PLR2004 - words.NAME.N
-    return a_word or (place[:2] == ("kafka", "topics") and place[3:4] == ("config",) and len(place) == 5)  # noqa: PLR2004
+    """Words, and the settings of topics, are text: `[no, yes]` are two words, `retention.ms: 0700` is Kafka's 700."""
+    return (place[0] == "words" and len(place) == 3) or _is_setting(place)  # noqa: PLR2004 - words.NAME.N
+
+
+def _is_setting(place: Place) -> bool:
+    return place[:2] == ("kafka", "topics") and place[3:4] == ("config",) and len(place) == 5  # noqa: PLR2004
+
+
+_NOTHING = frozenset({None, "", "~", "null", "Null", "NULL"})
+"""What YAML writes for nothing, where all else is text: it takes a setting away."""
 
 
 _FORM = Form(
@@ -154,7 +161,7 @@ def _merge(sheet: Sheet, into: dict[str, Any], values: dict[str, Any], place: Pl
     for key, value in values.items():
         at = (*place, key)
         origin = Origin(layer.file, layer.lines.get(at, 0))
-        if value is None:
+        if value is None or (_is_setting(at) and value in _NOTHING):
             if key not in into:
                 hint = "; a value with a comma needs quotes between { and }" if ")" in key else ""
                 sheet.problems.append(Problem(f"is empty{hint}", ".".join(at), layer.file, origin.line))

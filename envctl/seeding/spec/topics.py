@@ -1,4 +1,4 @@
-"""Kafka's rules for topics: names, settings, and files of messages."""
+"""Kafka's rules for topics: names, and files of messages."""
 
 from __future__ import annotations
 
@@ -7,20 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-# org.apache.kafka.common.config.TopicConfig, and the two throttles of the storage's LogConfig, of Kafka 3.9.2.
-SETTINGS = tuple(
-    """
-    cleanup.policy compression.gzip.level compression.lz4.level compression.type compression.zstd.level
-    delete.retention.ms file.delete.delay.ms flush.messages flush.ms follower.replication.throttled.replicas
-    index.interval.bytes leader.replication.throttled.replicas local.retention.bytes local.retention.ms
-    max.compaction.lag.ms max.message.bytes message.downconversion.enable message.format.version
-    message.timestamp.after.max.ms message.timestamp.before.max.ms message.timestamp.difference.max.ms
-    message.timestamp.type min.cleanable.dirty.ratio min.compaction.lag.ms min.insync.replicas preallocate
-    remote.log.copy.disable remote.log.delete.on.disable remote.storage.enable retention.bytes retention.ms
-    segment.bytes segment.index.bytes segment.jitter.ms segment.ms unclean.leader.election.enable
-    """.split()  # noqa: SIM905 - a line each would say no more
-)
 
 INTERNAL = frozenset({"__consumer_offsets", "__transaction_state", "__cluster_metadata"})
 """Kafka's own topics, which nobody else may write."""

@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from envctl.seeding.spec import topics
-
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -359,11 +357,6 @@ def test_aliases_that_contain_themselves_or_multiply_come_to_an_end(problems: Pr
     assert problems("kafka: &x {topics: *x}")
     tenfold = "\n".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 12))
     assert problems(f"a0: &a0 [x]\n{tenfold}")
-
-
-def test_settings_of_topics_are_those_of_kafka() -> None:
-    """Sorted, each once."""
-    assert sorted(set(topics.SETTINGS)) == list(topics.SETTINGS)
 
 
 def test_a_folder_where_a_file_must_be_is_said_to_be_one(problems: Problems, tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ postgres:
     parts: {from: parts, columns: [item, number]}
 kafka:
   topics:
-    items: {from: items, key: text(id), value: json(id=id), headers: {b: colour, a: id}, config: {retention.ms: 1_000}}
+    items: {from: items, key: text(id), value: json(id=id), headers: {b: colour, a: id}, config: {retention.ms: 0700}}
 redis:
   keys:
     items: {from: items, key: 'f"item:{id}"', hash: {id: id, colour: colour}, ttl: 1h}
@@ -65,7 +65,7 @@ def test_a_dataset_is_what_its_file_says(base: Path) -> None:
     assert found.postgres.sql == (base / "schema.sql",)
     assert found.postgres.tables["items"].relation == "items"
     assert found.postgres.tables["parts"].columns == {"item": "item", "number": "number"}
-    assert found.topics["items"].config == {"retention.ms": "1_000"}
+    assert found.topics["items"].config == {"retention.ms": "0700"}
     assert (found.redis.keys[0].type, found.redis.keys[0].ttl) == ("hash", 3600)
     assert found.services == ("postgres", "kafka", "redis")
 
