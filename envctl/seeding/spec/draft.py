@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from envctl.config.validation import linked, nearest, schema, violations
 from envctl.errors import Problem
+from envctl.seeding.scale import below
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -46,6 +47,8 @@ class Draft:
     relations: set[str] = field(default_factory=set)
     open_relations: set[str] = field(default_factory=set)
     _wrong: set[Place] = field(default_factory=set)
+    _outgrown: list[float] = field(default_factory=list)
+    """For each problem that a smaller scale would not have, the scale that would fit."""
 
     def judge(self) -> None:
         """Hold the values against the schema, and take out what breaks it."""
@@ -58,6 +61,17 @@ class Draft:
         """Note what is wrong at `place`."""
         self._wrong.add(place)
         self.sheet.problem(place, message)
+
+    def too_many(self, place: Place, message: str, found: int, most: int) -> None:
+        """Note that something is more than the `most` that may be, as it would not be at a smaller scale."""
+        self._outgrown.append(self.scale * most / found)
+        self.problem(place, message)
+
+    def advice(self) -> str:
+        """What to do, where it is not to mend the file: load less, when nothing is wrong but the scale."""
+        if not self._outgrown or len(self._outgrown) < len(set(self.sheet.problems)):
+            return ""
+        return f"load less of it: --scale {below(min(self._outgrown)):g} fits; nothing was changed"
 
     def wrong_in(self, file: Path, place: Place, line: int, message: str) -> None:
         """Note what is wrong in a line of a file that is named at `place`."""

@@ -11,6 +11,7 @@ from envctl.seeding.spec.draft import SMALLEST_OBJECT, text
 from envctl.seeding.spec.model import Bucket, Folder, Function, Objects, Shape, Spark
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from envctl.config.validation import Place
@@ -21,6 +22,9 @@ DEFECTS = ("none", "corrupt", "truncated", "empty", "encoding")
 
 LARGEST_OBJECT = 5 * 2**30
 """Bytes that S3 takes in one PUT."""
+
+_FOLDER = ("path", "prefix")
+"""The keys of one folder."""
 
 _UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
 _SIZE = re.compile(r"([0-9.]+) ?([A-Za-z]*)")
@@ -42,9 +46,26 @@ def _bucket(draft: Draft, name: str, part: dict[str, Any]) -> Bucket:
         draft.problem(
             place, "S3 takes no bucket's name with '..', '.-' or '-.', that begins with xn--, or is an address"
         )
-    folders = [_folder(draft, at, item) for at, item in draft.each(part, (*place, "folders"))]
+    folders = [_folder(draft, at, item) for at, item in _folders(draft, part, (*place, "folders"))]
     rules = [_objects(draft, at, rule) for at, rule in draft.each(part, (*place, "objects"))]
     return Bucket(name, tuple(folder for folder in folders if folder), tuple(rules))
+
+
+def _folders(draft: Draft, part: dict[str, Any], place: Place) -> Iterable[tuple[Place, Any]]:
+    """The folders with their places. A mapping has either the keys of one folder, or folders by names of its own."""
+    given = part.get("folders")
+    if not isinstance(given, dict):
+        return draft.each(part, place)
+    of_one = [key for key in _FOLDER if not isinstance(given.get(key, {}), dict)]
+    if not of_one:
+        return draft.each(part, place)
+    if len(of_one) == len(given) and "path" in given:
+        return [(place, given)]
+    draft.problem(
+        (*place, of_one[0]),
+        "is a key of one folder, which is {path: …, prefix: …}; of several, each has a name: {NAME: {path: …}}",
+    )
+    return []
 
 
 def _folder(draft: Draft, place: Place, given: Any) -> Folder | None:  # noqa: ANN401 - a mapping, or a path
@@ -105,7 +126,8 @@ def _size(draft: Draft, place: Place, given: int | str | None) -> int:
     if size < SMALLEST_OBJECT:
         draft.problem(place, f"must be at least {SMALLEST_OBJECT} bytes; found {size}")
     if scaled > LARGEST_OBJECT:
-        draft.problem(place, f"is {scaled} bytes at scale {draft.scale:g}; at most {LARGEST_OBJECT}")
+        what = f"is {scaled} bytes at scale {draft.scale:g}; at most {LARGEST_OBJECT}"
+        draft.too_many(place, what, scaled, LARGEST_OBJECT)
     return scaled
 
 
