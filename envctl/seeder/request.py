@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ from envctl.events import emit
 from envctl.reports import SeedReport
 from envctl.residents import Residents
 from envctl.seeding import proof
+from envctl.seeding.scale import checked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -40,13 +40,13 @@ class Request:
         """Refuse what no dataset can make good.
 
         Raises:
-            UsageError: a scale that is no finite number above 0, or no jobs at all.
+            UsageError: a scale that is no finite number above 0, or a number of jobs that is none.
 
         """
-        if not (math.isfinite(self.scale) and self.scale > 0):
-            raise UsageError("a scale above 0, such as 0.01 or 2", f"{self.scale:g}")
-        if self.jobs is not None and self.jobs < 1:
-            raise UsageError("at least one job for each service", f"{self.jobs}")
+        checked(self.scale)
+        if self.jobs is not None and (type(self.jobs) is not int or self.jobs < 1):
+            wanted = "a whole number of jobs for each service, at least 1"
+            raise UsageError(wanted, repr(self.jobs), "leave `jobs` out for as many as suit this machine")
 
     @classmethod
     def of(cls, settings: Settings) -> Request | None:

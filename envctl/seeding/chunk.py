@@ -30,6 +30,14 @@ class WorldError(ValueError):
         super().__init__(f"{relation}.{column}: {why}")
 
 
+class TooManyRows(ExpressionError):
+    """A function keeps something for each of a relation's rows, and those are more than the `most` that it can."""
+
+    def __init__(self, function: str, relation: str, rows: int, most: int) -> None:
+        self.relation, self.rows, self.most = relation, rows, most
+        super().__init__(f"{function}() goes up to {most:,} rows; {relation!r} has {rows:,}")
+
+
 class Chunk:
     """Some rows of one relation; columns are made when asked for, once."""
 

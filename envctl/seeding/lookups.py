@@ -80,7 +80,7 @@ def tally(call: Arguments) -> Evaluator:
         )
 
     def make(chunk: Chunk) -> Column:
-        table = chunk.world.tally(chunk.world.numbered(chunk.relation.name, "tally"), index, amount)
+        table = chunk.world.tally(chunk.relation.name, index, amount)
         return table.take(chunk.rows)
 
     return make

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 from envctl.errors import NoSpace
+from envctl.seeding.scale import below
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,21 +41,13 @@ def check(
     if ground is None or want <= ground[1] + given_back:
         return
     folder, free = ground[0], ground[1] + given_back
-    fits = _below(scale * free / want)
+    fits = below(scale * free / want)
     advice = f"free some space, or load less of it with --scale {fits:g}" if fits else "free some space"
     raise NoSpace(
         f"room for dataset {dataset!r} at scale {scale:g}: about {_gigabytes(want)} on disk",
         f"{_gigabytes(free)} free at {folder}",
         advice,
     )
-
-
-def _below(scale: float) -> float:
-    """The scale with two digits, rounded down."""
-    if scale <= 0:
-        return 0.0
-    step = 10.0 ** (math.floor(math.log10(scale)) - 1)
-    return math.floor(scale / step) * step
 
 
 def _gigabytes(size: int) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from envctl.seeding import arrow, philox
-from envctl.seeding.chunk import Chunk, WorldError
+from envctl.seeding.chunk import Chunk, TooManyRows, WorldError
 from envctl.seeding.column import Column, Kind, constant, gathered
 from envctl.seeding.expressions import ExpressionError, Place, compiled
 from envctl.seeding.operators import number, summable
@@ -151,10 +151,10 @@ class World:
 
         """
         spec = self.relation(relation)
-        if spec.per or spec.rows > LARGEST_LOOKUP:
-            raise ExpressionError(
-                f"{relation!r} cannot be looked up by row: it must have `rows`, at most {LARGEST_LOOKUP:,} of them"
-            )
+        if spec.per:
+            raise ExpressionError(f"{relation!r} cannot be looked up by row: it must have `rows`")
+        if spec.rows > LARGEST_LOOKUP:
+            raise TooManyRows("at", relation, spec.rows, LARGEST_LOOKUP)
         return self._looked_up((relation, column), lambda: gathered([c.column(column) for c in self.iterate(relation)]))
 
     def numbered(self, relation: str, function: str) -> int:
@@ -169,13 +169,14 @@ class World:
             raise ExpressionError(f"{function}() is for relations with `rows`; {relation!r} is `per` {spec.per!r}")
         return spec.rows
 
-    def tally(self, limit: int, index: tuple[str, str], amount: tuple[str, str]) -> Column:
-        """For each number below `limit`, the sum of `amount` (or the count) over the rows whose `index` it is; kept.
+    def tally(self, relation: str, index: tuple[str, str], amount: tuple[str, str]) -> Column:
+        """For each row of `relation`, the sum of `amount` (or the count) over the rows whose `index` it is; kept.
 
         Rows whose index is null, or no such number, count nowhere.
         """
+        limit = self.numbered(relation, "tally")
         if limit > LARGEST_LOOKUP:
-            raise ExpressionError(f"tally() goes up to {LARGEST_LOOKUP:,} rows; found {limit:,}")
+            raise TooManyRows("tally", relation, limit, LARGEST_LOOKUP)
 
         def count() -> Column:
             sums, kind, scale = np.zeros(limit, np.int64), Kind.INT, 0
@@ -214,4 +215,4 @@ class World:
         return max(1, CHUNK_SLOTS // slots)
 
 
-__all__ = ["CHUNK_SLOTS", "LARGEST_LOOKUP", "OPEN_SHIFT", "Chunk", "World", "WorldError"]
+__all__ = ["CHUNK_SLOTS", "LARGEST_LOOKUP", "OPEN_SHIFT", "Chunk", "TooManyRows", "World", "WorldError"]

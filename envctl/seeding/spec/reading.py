@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from envctl.errors import ConfigurationError, Problem, UsageError
+from envctl.errors import ConfigurationError, Problem
+from envctl.seeding.scale import checked
 from envctl.seeding.spec import filling, holding, relations, sheet
 from envctl.seeding.spec.digest import digest
 from envctl.seeding.spec.draft import Draft
@@ -30,8 +30,7 @@ def load(reference: str, scale: float = 1.0, *, folders: Sequence[Path] = ()) ->
         ConfigurationError: with every problem: file, line, key and what is wrong there.
 
     """
-    if not (math.isfinite(scale) and scale > 0):
-        raise UsageError("a scale above 0, such as 0.01 or 2", f"{scale:g}")
+    scale = checked(scale)
     every = (*folders, shipped())
     file = find(reference, every)
     read = sheet.read(file, every)
@@ -46,7 +45,7 @@ def load(reference: str, scale: float = 1.0, *, folders: Sequence[Path] = ()) ->
             return replace(dataset, digest=digest(dataset))
     except OSError as error:  # a file that went, or was locked, since it was looked at
         read.problems.append(Problem(f"cannot be read: {error.strerror}", file=Path(error.filename or file)))
-    raise ConfigurationError(_sorted(read.problems, read.files), WANTED)
+    raise ConfigurationError(_sorted(read.problems, read.files), WANTED, draft.advice())
 
 
 def _dataset(draft: Draft, file: Path) -> Dataset:

@@ -77,7 +77,8 @@ def _relation(draft: Draft, name: str) -> Relation:
     rows = part.get("rows", 0) or 1 if "rows" in part else 0  # where they are wrong, one is enough to try the columns
     scaled = rows if part.get("fixed") or not rows else draft.scaled(rows)
     if scaled > MOST_ROWS:
-        draft.problem((*place, "rows"), f"are {scaled} at scale {draft.scale:g}; at most {MOST_ROWS}")
+        what = f"are {scaled} at scale {draft.scale:g}; at most {MOST_ROWS}"
+        draft.too_many((*place, "rows"), what, scaled, MOST_ROWS)
     return Relation(
         name,
         columns,

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from envctl.seeding.glimpse import Glimpse
-from envctl.seeding.world import WorldError
+from envctl.seeding.world import TooManyRows, WorldError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,7 +50,7 @@ class _Trials:
         for error in self._elsewhere:
             place = self._place(error.relation, error.column)
             if error.why and not self.draft.is_wrong(place):
-                self.draft.problem(place, error.why)
+                self._say(place, error)
 
     def _is_broken(self, name: str) -> bool:
         place = ("generate", name)
@@ -90,12 +90,19 @@ class _Trials:
             yield
         except WorldError as error:
             if (error.relation, error.column) == (relation, name):
-                self.draft.problem(place, error.why + _hint(error.why, source))
+                self._say(place, error, source)
             else:
                 self._elsewhere.append(error)
         except (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as error:
             # What numpy and Arrow refuse, such as numbers of more than 64 bits.
             self.draft.problem(place, f"cannot be made: {type(error).__name__}: {error}")
+
+    def _say(self, place: Place, error: WorldError, source: str = "") -> None:
+        cause = error.__cause__
+        if isinstance(cause, TooManyRows) and not self.dataset.relations[cause.relation].fixed:
+            self.draft.too_many(place, f"{error.why} at scale {self.dataset.scale:g}", cause.rows, cause.most)
+        else:
+            self.draft.problem(place, error.why + _hint(error.why, source))
 
     def _chunk(self, relation: str, *, deciding: bool) -> Chunk:
         self.world.deciding = deciding

@@ -56,7 +56,7 @@ def test_what_is_right_at_full_size_is_right_in_the_trial(read: Read, expression
         ("ref(custmers)", "no relation is named 'custmers'"),
         ("at(customers.nme, 1)", "relation 'customers' has no column 'nme'"),
         ("at(customers.name, 50)", "at(): row 50 or 50 is not in customers (0 to 49)"),
-        ("at(orders.placed, 1)", "'orders' cannot be looked up by row"),
+        ("at(orders.placed, 1)", "at() goes up to 4,000,000 rows; 'orders' has 9,000,000"),
         ("row + 'a'", "int + text cannot be calculated"),
         ("row and True", "int stands where true or false must"),
         ("parent.id", "relation 'tried' has no parent"),
