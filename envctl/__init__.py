@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from envctl.errors import EnvctlError
 from envctl.version import __version__
 
 if TYPE_CHECKING:
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from envctl.environment import Environment
+    from envctl.errors import EnvctlError
 
 __all__ = ["EnvctlError", "Environment", "__version__", "attach", "up"]
 
@@ -85,9 +85,13 @@ def _settings(given: dict[str, Any], config: str | Path | None, *, files_exist: 
     return load(given, cwd=Path.cwd(), environ=os.environ, config_file=file, files_exist=files_exist)
 
 
-def __getattr__(name: str) -> Any:  # noqa: ANN401 - the class, without the cost of its imports for `envctl --help`
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - the classes, without the cost of their imports for `envctl --help`
     if name == "Environment":
         from envctl.environment import Environment
 
         return Environment
+    if name == "EnvctlError":
+        from envctl.errors import EnvctlError
+
+        return EnvctlError
     raise AttributeError(name)

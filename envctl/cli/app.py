@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -16,7 +17,7 @@ from envctl.cli.run import Run
 from envctl.cli.signals import as_interrupt
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
 # Heading -> verb -> (module under envctl.cli.verbs, one line of help). The line stands here so that the overview
 # imports no verb; tests/unit/cli/test_app.py holds it against the verb's own help.
@@ -110,8 +111,11 @@ envctl = Verbs(
 )
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command line; `arguments` default to the process's own. Returns the exit code, never raises."""
+def main(arguments: Sequence[str] | None = None, *, held: Collection[signal.Signals] = ()) -> int:
+    """Run one command line; `arguments` default to the process's own. Returns the exit code, never raises.
+
+    `held` are signals that the caller has blocked; they are let in when somebody listens to them.
+    """
     if "_ENVCTL_COMPLETE" in os.environ:
         _complete()
     # Read when Arrow is loaded, if it is. Its own allocator keeps up to 60 MB more, and is no faster here (measured).
@@ -122,6 +126,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     run = Run(json="--json" in flags, debug="--debug" in flags)
     with as_interrupt():
         try:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, held)
             return _invoke(given, run)
         except StdoutClosed:
             return 0

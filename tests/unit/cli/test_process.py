@@ -131,6 +131,27 @@ def test_an_ignored_signal_stays_ignored_and_all_are_given_back() -> None:
         signal.signal(signal.SIGHUP, before)
 
 
+EARLY = """
+import importlib.abc, os, signal, sys
+class Pressed(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name == "click":
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Pressed())
+from envctl.__main__ import run
+sys.exit(run())
+"""
+
+
+@pytest.mark.parametrize(("form", "told"), [((), ""), (("--json",), '"event": "result"')])
+def test_ctrl_c_while_the_program_is_still_being_loaded_is_told_as_later(form: tuple[str, ...], told: str) -> None:
+    """No traceback: not even while the modules that would catch it are imported."""
+    command = [sys.executable, "-c", EARLY, "ls", *form]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=20)
+    assert (done.returncode, done.stderr) == (130, "error: interrupted\n")
+    assert told in done.stdout
+
+
 def test_the_module_runs_as_a_program() -> None:
     """`python -m envctl`."""
     done = subprocess.run(
