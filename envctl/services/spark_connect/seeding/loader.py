@@ -92,11 +92,9 @@ class SparkLoader:
 
     def measure(self) -> JSON:
         """Of each table and view its columns and a digest of its definition; rows are not counted."""
-        found: JSON = {}
         with Session(self._at) as spark:
-            for made in _there(spark, self._made):
-                found[str(made)] = _described(spark, made)
-        return found
+            described = {str(made): _described(spark, made) for made in self._made}
+        return {name: found for name, found in described.items() if found is not None}
 
     def difference(self, recorded: JSON, measured: JSON) -> str:
         """The first table or view that is missing or other than it was."""
@@ -146,14 +144,21 @@ def _there(spark: Session, made: Iterable[Made]) -> list[Made]:
     return [m for m in wanted if (spark.knows(m.full) if m.name else m.database in databases)]
 
 
-def _described(spark: Session, made: Made) -> JSON:
-    """What stays the same as long as nobody changes it."""
+def _described(spark: Session, made: Made) -> JSON | None:
+    """What stays the same as long as nobody changes it; None where it is not there."""
     if not made.name:
-        return {"rows": 0, "kind": "database", "columns": {}, "digest": ""}
+        return {"rows": 0, "kind": "database", "columns": {}, "digest": ""} if _there(spark, [made]) else None
+    # Not asked for first, as that lists a table's files.
+    try:
+        told = spark.run(f"DESCRIBE TABLE EXTENDED {made.quoted}")
+    except Refused as refused:
+        if refused.absent:
+            return None
+        raise
     columns: dict[str, str] = {}
     lasting: list[str] = []
     details = False
-    for row in spark.run(f"DESCRIBE TABLE EXTENDED {made.quoted}"):
+    for row in told:
         name, said = str(row["col_name"]), str(row["data_type"])
         details = details or name == _DETAILS
         if details and name in _LASTING:
