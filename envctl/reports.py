@@ -56,6 +56,7 @@ class SeedReport:
 class VerifyReport:
     """What `seed --verify` found equal: the dataset, and rows by service as they were counted in the services.
 
+    `loaded` says by service which dataset it holds, at which scale; `dataset` and `scale` are the first service's.
     `manifest` is all that was found there, as `envctl.seeding.manifest` describes it: what a repository can keep.
     """
 
@@ -63,6 +64,7 @@ class VerifyReport:
     scale: float
     ms: int
     services: Mapping[str, int]
+    loaded: Mapping[str, tuple[str, float]] = field(default_factory=dict)
     manifest: Mapping[str, Any] = field(default_factory=dict)
 
 

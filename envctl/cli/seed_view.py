@@ -64,7 +64,7 @@ def progress(data: Mapping[str, Any]) -> str:
 
 def summary(report: SeedReport) -> str:
     """What `seed` ends with: rows, bytes, seconds by service."""
-    what = _named(report)
+    what = _named(report.dataset, report.scale)
     if not report.services and not report.functions:
         return f"dataset {what} is loaded already"
     rows = [
@@ -87,11 +87,17 @@ def summary(report: SeedReport) -> str:
 
 def verified(report: VerifyReport) -> str:
     """What `seed --verify` ends with, when nothing differs. Spark's tables and views are compared, their rows not."""
-    held = [[name, phrases.things(name, rows) if rows else ""] for name, rows in report.services.items()]
-    table = output.table(["service", "holds"], held)
-    return f"{table}\n\ndataset {_named(report)}: equal to what was loaded (in {phrases.duration(report.ms)})"
+    first = (report.dataset, report.scale)
+    loaded = {name: _named(*report.loaded.get(name, first)) for name in report.services}
+    several = list(dict.fromkeys(loaded.values()))
+    held = [
+        [name, phrases.things(name, rows) if rows else "", loaded[name] if len(several) > 1 else ""]
+        for name, rows in report.services.items()
+    ]
+    table = output.table(["service", "holds", "of" if len(several) > 1 else ""], held)
+    what = f"datasets {', '.join(several)}" if len(several) > 1 else f"dataset {_named(*first)}"
+    return f"{table}\n\n{what}: equal to what was loaded (in {phrases.duration(report.ms)})"
 
 
-def _named(report: SeedReport | VerifyReport) -> str:
-    scale = "" if report.scale == 1.0 else f" at scale {report.scale:g}"
-    return f"{report.dataset!r}{scale}"
+def _named(dataset: str, scale: float) -> str:
+    return repr(dataset) if scale == 1.0 else f"{dataset!r} at scale {scale:g}"

@@ -68,12 +68,14 @@ class Verification:
             raise
         if differences := {name: found[name] for name in self._services if found[name]}:
             self._refuse(differences, wanted)
-        first = self._journal.page(self._services[0])
+        pages = {name: self._journal.page(name) for name in sorted(self._services)}
+        loaded = {name: (page["dataset"], page["scale"]) for name, page in pages.items()}
+        first = next(iter(loaded.values()))
         rows = {
             name: sum(int(part.get("rows", 0)) for part in m.values()) for name, m in sorted(self._measured.items())
         }
         kept = manifest(self._journal, self._services)
-        return VerifyReport(first["dataset"], first["scale"], round(clock.elapsed * 1000), rows, kept)
+        return VerifyReport(*first, round(clock.elapsed * 1000), rows, loaded, kept)
 
     def _of(self, service: str) -> Plan:
         """The plan of what the journal says."""

@@ -11,7 +11,7 @@ import pytest
 
 from envctl.cli import seed_view, views
 from envctl.errors import DatasetDiffers, SeedConflict
-from envctl.reports import SeedReport
+from envctl.reports import SeedReport, VerifyReport
 
 if TYPE_CHECKING:
     from tests.unit.cli.conftest import Cli, FakeEnvironment
@@ -138,6 +138,16 @@ def test_verify_compares_and_loads_nothing(envctl_run: Cli, fake: FakeEnvironmen
         ("verify", ("small", {"scale": 1.0, "services": ("postgres",)})),
     ]
     assert envctl_run("seed", "--verify", "--force").code == 2
+
+
+def test_verify_names_each_services_dataset_where_they_hold_several() -> None:
+    """One name for all would be wrong for some."""
+    loaded = {"postgres": ("small", 1.0), "redis": ("medium", 0.1)}
+    told = seed_view.verified(VerifyReport("small", 1.0, 900, {"postgres": 5, "redis": 7}, loaded))
+    table = [line.split() for line in told.splitlines()]
+    assert ["postgres", "5", "rows", "'small'"] in table
+    assert ["redis", "7", "keys", "'medium'", "at", "scale", "0.1"] in table
+    assert "datasets 'small', 'medium' at scale 0.1: equal to what was loaded" in told
 
 
 def test_a_difference_ends_with_1(envctl_run: Cli, fake: FakeEnvironment) -> None:

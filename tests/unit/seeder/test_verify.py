@@ -54,6 +54,14 @@ def test_the_advice_is_a_command_line_that_loads_just_that_anew(house: House) ->
     assert caught.value.advice == "`envctl seed other --force` loads it anew"
 
 
+def test_each_service_is_told_with_the_dataset_that_it_holds(house: House) -> None:
+    """They need not hold the same."""
+    house.dataset("other", words={"w": ["a"]})
+    house.seed()
+    house.seed("other", services=("redis",), scale=0.5)
+    assert house.verify().loaded == {"postgres": ("small", 1.0), "redis": ("other", 0.5)}
+
+
 def test_a_half_loaded_dataset_differs(house: House) -> None:
     """Whatever is there is not what was wanted."""
     house.services["redis"].between = fails_at_2
