@@ -52,15 +52,19 @@ def remove(connection: Connection) -> str:
         if filled:
             _empty(connection, [f'"{schema}"."{table}"' for schema, table in filled])
         connection.execute("DROP SCHEMA _envctl CASCADE")
-    parts = [_counted(count, kind) for kind, count in removed.items()]
+    parts = [counted(count, kind) for kind, count in removed.items()]
     if filled:
-        parts.append(f"the rows of {_counted(len(filled), 'table')}")
+        parts.append(f"the rows of {counted(len(filled), 'table')}")
     return ", ".join(parts) or "nothing"
 
 
-def _counted(count: int, thing: str) -> str:
-    plural = "es" if thing.endswith("x") else "s"
-    return f"{count} {thing}{plural if count > 1 else ''}"
+def counted(count: int, thing: str) -> str:
+    """So many of a kind of object, as PostgreSQL names it."""
+    if count == 1:
+        return f"1 {thing}"
+    if thing.endswith("y"):
+        return f"{count} {thing[:-1]}ies"
+    return f"{count} {thing}{'es' if thing.endswith(('x', 's')) else 's'}"
 
 
 def _drop(kind: str, identity: str) -> str:
