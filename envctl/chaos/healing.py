@@ -99,7 +99,10 @@ def _heal(ward: Ward, entry: Entry, site: Site | None, within: float | None) -> 
     def over(stage: Stage, evidence: dict[str, Any], problem: str = "") -> Healed:
         ward.journal.close(replace(entry, evidence={**entry.evidence, "healed": evidence}), stage, problem)
         ms = round(clock.elapsed * 1000)
-        ward.journal.say(f"fault.{stage}", entry, ms=ms, **({"reason": problem} if problem else {"evidence": evidence}))
+        if stage is Stage.LOST:
+            ward.journal.say("fault.lost", entry, ms=ms, reason=problem)
+        else:
+            ward.journal.say("fault.healed", entry, ms=ms, evidence=evidence)
         return Healed(entry.id, entry.fault, entry.service, stage, ms, evidence, problem)
 
     ward.journal.say("fault.healing", entry)

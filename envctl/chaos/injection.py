@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Self
 from envctl.chaos.healing import Healed, heal
 from envctl.engine import owner
 from envctl.journal import Stage
+from envctl.protocols import NotReady
+from envctl.waiting import until
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -30,6 +32,7 @@ class Injection:
     def __init__(self, ward: Ward, entry: Entry, fault: Fault, site: Site) -> None:
         self.id, self.service, self.fault, self.seed = entry.id, entry.service, fault, entry.seed
         self.evidence: dict[str, Any] = entry.evidence
+        self.choices: dict[str, Any] = entry.choices
         self.healed: Healed | None = None
         self._ward, self._site = ward, site
         self._verdict: Verdict | None = None
@@ -77,6 +80,16 @@ class Injection:
         return self._ward.journal.get(self.id) is not None
 
     @property
+    def failure(self) -> BaseException | None:
+        """Why it could not do what it does by itself, once that is known."""
+        return self._error
+
+    @property
+    def gives_verdict(self) -> bool:
+        """Whether the fault has said what became of transactions, by now."""
+        return self._verdict is not None
+
+    @property
     def verdict(self) -> Verdict:
         """What became of the transactions; waits until that is known.
 
@@ -97,9 +110,21 @@ class Injection:
             VictimNeverCame: it could not.
 
         """
-        self._attending.join(self.left + self.fault.heals_within)
+        self._attending.join(self.left)
+        self._stop.set()
+        self._attending.join(self.fault.heals_within)
         if self._error is not None:
             raise self._error
+
+    def last(self) -> None:
+        """Wait until it is over: its time, what it does by itself, or whoever healed it first."""
+        if not self.fault.momentary:
+            until(self._over, float("inf"), f"{self.id} over")
+
+    def _over(self) -> None:
+        done = self._verdict is not None or self._error is not None
+        if not done and self.left > 0 and self.in_force:
+            raise NotReady(f"{self.left:.1f} s left")
 
     def heal(self) -> Healed:
         """Heal now, and prove that the service is what it was before. Idempotent, also when somebody else healed it.

@@ -37,6 +37,9 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "shell": ("inside", "Open a service's own client, logged in."),
         "exec": ("inside", "Run a command in a service's container."),
     },
+    "Chaos": {
+        "chaos": ("chaos", "Hurt a service: every fault bites, heals and leaves proof."),
+    },
     "Look": {
         "status": ("status", "Show services, states and addresses."),
         "logs": ("logs", "Show the services' logs, merged."),

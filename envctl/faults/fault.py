@@ -54,6 +54,8 @@ class Fault(ABC):
     """Whether nobody can talk to the service meanwhile: then it is healed before what was injected earlier."""
     momentary: ClassVar[bool] = False
     """Whether it is over as soon as it has bitten, as a restart is: it is healed at once."""
+    attended: ClassVar[bool] = False
+    """Whether the process that injected it has something to do while it is in force: see `attend`."""
     bites_within: ClassVar[float] = 10.0
     """Seconds in which it must have bitten."""
     heals_within: ClassVar[float] = 60.0

@@ -30,6 +30,7 @@ class KillMidTransaction(Fault):
     name: ClassVar[str] = "kill-mid-transaction"
     summary: ClassVar[str] = "Kill it in the middle of a transaction; say what became of each."
     lives_in: ClassVar[Abode] = Abode.DATA
+    attended: ClassVar[bool] = True
     heals_within: ClassVar[float] = 120.0
 
     table: str = parameter("", "The table (topic, bucket, key pattern) that the victim writes to.", metavar="NAME")
