@@ -97,8 +97,9 @@ def _heal(ward: Ward, entry: Entry, site: Site | None, within: float | None) -> 
     deadline = Deadline(fault.heals_within if within is None else within)
 
     def over(stage: Stage, evidence: dict[str, Any], problem: str = "") -> Healed:
-        ward.journal.close(replace(entry, evidence={**entry.evidence, "healed": evidence}), stage, problem)
         ms = round(clock.elapsed * 1000)
+        proof = {**entry.evidence, "healed": evidence, "healed_ms": ms}
+        ward.journal.close(replace(entry, evidence=proof), stage, problem)
         if stage is Stage.LOST:
             ward.journal.say("fault.lost", entry, ms=ms, reason=problem)
         else:

@@ -143,9 +143,8 @@ class Injection:
         entry = self._ward.journal.ended(self.id)
         if entry is None:
             return Healed(self.id, self.fault.name, self.service, Stage.LOST, 0, {}, "its environment is gone")
-        return Healed(
-            self.id, entry.fault, entry.service, entry.stage, 0, entry.evidence.get("healed", {}), entry.problem
-        )
+        proof, ms = entry.evidence.get("healed", {}), int(entry.evidence.get("healed_ms", 0))
+        return Healed(self.id, entry.fault, entry.service, entry.stage, ms, proof, entry.problem)
 
     def _attend(self, entry: Entry) -> None:
         try:

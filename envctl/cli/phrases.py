@@ -14,6 +14,7 @@ MEGABYTE = 1_000_000
 DETAILS = frozenset(
     {
         *("image.present", "service.started", "service.waiting", "resource.removed"),
+        *("fault.planned", "fault.applied", "fault.healing", "fault.verdict"),
         *("environment.attached", "environment.up", "environment.down"),  # each verb's last line says it
     }
 )
@@ -147,6 +148,14 @@ _PHRASES: dict[str, Callable[[Data], str]] = {
     "seed.loaded": _loaded,
     "seed.finished": lambda data: _timed("done", data),
     "seed.verified": lambda data: "equal" if data.get("equal") else f"differs: {data.get('difference')}",
+    "fault.planned": lambda data: f"{data.get('id')}: planned, until {data.get('expires')}, seed {data.get('seed')}",
+    "fault.applied": lambda data: f"{data.get('id')}: applied",
+    "fault.injected": lambda data: f"{data.get('id')}: in force",
+    "fault.healing": lambda data: f"{data.get('id')}: healing",
+    "fault.healed": lambda data: _timed(f"{data.get('id')}: healed", data),
+    "fault.lost": lambda data: f"{data.get('id')}: lost: {data.get('reason')}",
+    "fault.heal_failed": lambda data: f"{data.get('id', 'a fault')}: not healed: {data.get('reason')}",
+    "fault.moot": lambda data: f"{data.get('id')}: goes with its environment",
     "lock.waiting": lambda data: f"waiting: {data.get('reason')}",
     "fast.enabled": lambda data: f"--fast: {data.get('cost')}",
 }
