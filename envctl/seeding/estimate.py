@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from envctl.seeding.spec import Dataset, Folder, Keys, Table, Topic
+    from envctl.seeding.spec import Dataset, Folder, Keys, Objects, Table, Topic
     from envctl.seeding.world import Chunk
 
 SAMPLE = 5000
@@ -118,8 +118,14 @@ def _minio(world: Glimpse) -> Size:
         total += _sum(map(_folder, bucket.folders))
         for rule in bucket.objects:
             rows = world.rows(rule.relation)
-            total += Size(rows, rows * rule.size)
+            total += Size(rows, _filled(world.some(rule.relation), rule, rows) * rule.size)
     return total
+
+
+def _filled(chunk: Chunk, rule: Objects, rows: int) -> int:
+    """How many of so many objects are not empty."""
+    empty = texts.text(chunk.expression(f"sample of {rule.defect}", rule.defect)).to_pylist().count("empty")
+    return int(rows - rows * empty // max(1, len(chunk)))
 
 
 def _folder(folder: Folder) -> Size:

@@ -60,6 +60,14 @@ def test_what_has_rows_and_what_is_in_files_is_counted_exactly(folder: Path) -> 
     assert sizes["spark-connect"] == Size(0, 0)
 
 
+def test_an_object_that_is_empty_weighs_nothing(folder: Path) -> None:
+    """As those of `small` do that are."""
+    defective = FILLED.replace("size: 5000", """size: 5000, defect: "'empty' if id == 1 else 'corrupt'\"""")
+    (folder / "defective.yaml").write_text(defective)
+    assert estimate.sizes(load("defective", folders=[folder]))["minio"] == Size(4, 2 * 5000 + 1000)
+    assert estimate.sizes(load("large"))["minio"] == Size(1100, 1000 * 100_000_000)
+
+
 @pytest.mark.parametrize(
     ("rows", "key", "keys"),
     [(4000, "text(row % 7)", 7), (100_000, "text(row % 7)", 7), (100_000, "text(row)", 100_000), (10, "text(7)", 1)],
