@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from envctl.residents import Residents
     from envctl.state import StateFolder
 
+_SIZES = "sizes"
+
 
 class Seeder:
     """One run; the caller holds the environment's lock. The steps in their order:
@@ -42,6 +44,7 @@ class Seeder:
         self._stop = threading.Event()
         self._shares: dict[str, Share] = {}
         self._absent: tuple[str, ...] = ()
+        self._weighed = False
         self._workers: Workers[SeedShare] = Workers(f"dataset {request.dataset!r}", self._stop)
         self._begun: set[str] = set()
         self._clock = Deadline(float("inf"))
@@ -50,8 +53,10 @@ class Seeder:
         """Begin to read the dataset."""
         self._plan = in_background(lambda: plan(self._request, self._stop))
 
-    def require(self, services: Collection[str]) -> None:
+    def require(self, services: Collection[str], *, weigh: bool = True) -> None:
         """Wait for the plan, and refuse what cannot be loaded into an environment with these services.
+
+        Without `weigh`, how much each gets is found out by `look`, while the services answer.
 
         Raises:
             UsageError: the dataset does not exist, has problems, or lacks a service that was named.
@@ -70,7 +75,9 @@ class Seeder:
                 f"bring one up: `envctl up --service {selected[0]}`",
             )
         plan.check_room(self._journal, there, ground.free(self._engine))
-        plan.weigh(self._journal, there)
+        if weigh:
+            plan.weigh(self._journal, there)
+            self._weighed = True
 
     def enter(self, residents: Residents) -> None:
         """Take up the services as they live now; from here on there is no proof that anything is loaded."""
@@ -81,14 +88,8 @@ class Seeder:
         for name in services:
             if name in selected and isinstance(service := services[name], Seedable):
                 self._shares[name] = self._share(name, service, plan)
-        sizes = {name: {"rows": share.size.rows, "bytes": share.size.bytes} for name, share in self._shares.items()}
-        dataset = plan.dataset
-        emit("seed.started", dataset=dataset.name, digest=dataset.digest, scale=dataset.scale, services=sizes)
-        for name in self._absent:
-            emit("seed.skipped", service=name, reason="not in this environment")
-        if OBJECT_STORE in self._shares:
-            for relation in plan.made:
-                plan.facts.expect(relation)
+        if self._weighed:
+            self._announce(plan)
 
     def begin(self, service: str) -> None:
         """Load the share of a service, which is ready, in a thread of its own; nothing for one that has no share."""
@@ -105,11 +106,17 @@ class Seeder:
 
         Raises:
             SeedConflict: something is.
+            SeedFailed: a service is not there, or a value cannot be made.
 
         """
+        plan = self._plan.result()
         for name in self._shares:
             self._require_running(name)
-        found = in_parallel({name: share.assess for name, share in self._shares.items()})
+        looks = {name: share.assess for name, share in self._shares.items()}
+        found = in_parallel({**looks, _SIZES: lambda: plan.weigh(self._journal, self._shares)})
+        if failed := found.pop(_SIZES):
+            raise failed
+        self._announce(plan)
         if errors := {name: error for name, error in found.items() if error is not None}:
             raise together(f"dataset {self._request.dataset!r}", errors)
 
@@ -144,6 +151,19 @@ class Seeder:
         self._no_more_facts()
         self._workers.end()
 
+    def _announce(self, plan: Plan) -> None:
+        """Tell everybody what is to be loaded, when that is weighed: it must not wait for who makes objects later."""
+        for name, share in self._shares.items():
+            share.size = plan.sizes[name]
+        sizes = {name: {"rows": share.size.rows, "bytes": share.size.bytes} for name, share in self._shares.items()}
+        dataset = plan.dataset
+        emit("seed.started", dataset=dataset.name, digest=dataset.digest, scale=dataset.scale, services=sizes)
+        for name in self._absent:
+            emit("seed.skipped", service=name, reason="not in this environment")
+        if OBJECT_STORE in self._shares:
+            for relation in plan.made:
+                plan.facts.expect(relation)
+
     def _share(self, name: str, service: Seedable, plan: Plan) -> Share:
         job, progress = plan.job(name, self._journal)
         container = self._residents.containers[name].id
@@ -153,7 +173,6 @@ class Seeder:
             self._residents.endpoint(name),
             job,
             progress,
-            plan.sizes[name],
             container,
             self._request.force,
         )
@@ -218,7 +237,7 @@ def seed(
     seeder = Seeder(request, engine, folder, environment)
     seeder.prepare()
     try:
-        seeder.require(residents.containers)
+        seeder.require(residents.containers, weigh=False)
         seeder.enter(residents)
         seeder.look()
         return seeder.finish()

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 from envctl.errors import SeedConflict
 from envctl.events import emit
 from envctl.reports import SeedShare
+from envctl.seeding.loading import Size
 from envctl.seeding.manifest import CLEARING, LOADED, LOADING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from envctl.model import Endpoint
-    from envctl.seeding.loading import Job, Seedable, Size
+    from envctl.seeding.loading import Job, Seedable
     from envctl.seeding.progress import Progress
 
 
@@ -37,7 +38,7 @@ class Standing(StrEnum):
 
 @dataclass
 class Share:
-    """One service's part in one `seed`.
+    """One service's part in one `seed`. Its `size` is told before anything is loaded, and not needed for a look.
 
     `container` is what serves the data now. With `force` whatever is there is removed first, also what belongs to no
     dataset.
@@ -48,14 +49,13 @@ class Share:
     at: Endpoint
     job: Job
     progress: Progress
-    size: Size
     container: str = ""
     force: bool = False
 
     def __post_init__(self) -> None:
         self.loader = self.seedable.loader(self.at, self.job)
         self._page: dict[str, Any] = {}
-        self.standing, self.assessed = Standing.LOADED, False
+        self.standing, self.assessed, self.size = Standing.LOADED, False, Size(0, 0)
 
     def assess(self) -> None:
         """Look what is there. Changes nothing in the service.
@@ -64,7 +64,6 @@ class Share:
             SeedConflict: something stands in the way that belongs to no dataset.
 
         """
-        self.progress.begin(self.size)
         self._page = self.job.notes.page()
         self.standing, self.assessed = self._found(), True
         if self.standing is Standing.LOADED and not self.force:
@@ -78,6 +77,7 @@ class Share:
             Interrupted: the job was stopped.
 
         """
+        self.progress.begin(self.size)
         if self.standing is Standing.THERE:
             self.job.notes.set(container=self.container)
             emit("seed.skipped", service=self.service, reason="loaded already")
