@@ -12,8 +12,10 @@ import pytest
 
 from envctl.catalog import PROFILES, SERVICES
 from envctl.cli.app import VERBS, envctl
+from envctl.cli.verbs.chaos import fault_command
 from envctl.config.validation import schema
 from envctl.errors import EnvctlError
+from envctl.faults.pause import Pause
 from envctl.protocols import HasVariables
 
 if TYPE_CHECKING:
@@ -45,6 +47,7 @@ def test_every_option_of_a_verb_is_described(verb: str) -> None:
 def test_no_option_is_described_that_does_not_exist() -> None:
     """What docs/interface.md and the README show in code, every verb's help knows."""
     known = {option for verb in VERBS for option in _options(_command(verb))} | set(_options(envctl))
+    known |= set(_options(fault_command(Pause)))
     shown = {option for text in _code(INTERFACE) for option in re.findall(r"(?<![\w-])--[a-z][a-z-]+", text)}
     assert shown - known == set()
 
