@@ -217,7 +217,8 @@ def test_recovered_means_that_nothing_is_in_force(ward: ToyWard) -> None:
         wait_recovered(ward, "redis", 0.1)
 
 
-def test_a_kill_between_any_two_steps_leaves_nothing_that_healing_does_not_mend(ward: ToyWard, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("ward")
+def test_a_kill_between_any_two_steps_leaves_nothing_that_healing_does_not_mend(tmp_path: Path) -> None:
     """SIGKILL before and after every step of injecting and of healing, each in a process of its own."""
 
     def run(at: int) -> tuple[int, str]:

@@ -170,15 +170,15 @@ class ToyWard(Ward):
         super().__init__("shop", engine)  # type: ignore[arg-type] - an engine of the test's own
         self.root = root
         self.folder.create()
+        for service in engine.now:
+            if not (folder := root / service).exists():
+                folder.mkdir(parents=True)
+                for file, text in BEFORE.items():
+                    (folder / file).write_text(text)
 
     def server(self, service: str = "redis") -> Server:
-        """The folder of a service, filled at first."""
-        folder = self.root / service
-        if not folder.exists():
-            folder.mkdir(parents=True)
-            for file, text in BEFORE.items():
-                (folder / file).write_text(text)
-        return Server(folder)
+        """The folder of a service."""
+        return Server(self.root / service)
 
     def site(self, service: str, dice: Dice | None = None, among: Residents | None = None) -> Site:
         """With the folder in it."""
