@@ -6,17 +6,21 @@ import math
 
 from envctl.errors import UsageError
 
+LARGEST = 1_000_000.0
+"""As the schema of the configuration has it."""
+
 
 def checked(scale: object) -> float:
     """The scale as a float.
 
     Raises:
-        UsageError: it is no finite number above 0.
+        UsageError: it is no number above 0 and up to a million.
 
     """
-    if isinstance(scale, int | float) and not isinstance(scale, bool) and math.isfinite(scale) and scale > 0:
+    if isinstance(scale, int | float) and not isinstance(scale, bool) and 0 < scale <= LARGEST:
         return float(scale)
-    raise UsageError("a scale above 0, such as 0.01 or 2", repr(scale), "give a number; 1 is the dataset as it is")
+    wanted = "a scale above 0 and up to a million, such as 0.01 or 2"
+    raise UsageError(wanted, repr(scale), "give a number; 1 is the dataset as it is")
 
 
 def below(scale: float) -> float:

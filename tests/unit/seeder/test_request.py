@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -18,11 +18,20 @@ if TYPE_CHECKING:
     from tests.unit.seeder.house import House
 
 
-@pytest.mark.parametrize("scale", [0.0, -1.0, float("nan"), float("inf")])
-def test_a_scale_must_be_above_0(scale: float) -> None:
-    """And finite."""
-    with pytest.raises(UsageError, match="a scale above 0"):
+@pytest.mark.parametrize("scale", [0, -1.0, float("nan"), float("inf"), 1e300, "x", "0.5", None, True])
+def test_a_scale_must_be_a_number_above_0(scale: Any) -> None:  # noqa: ANN401 - what a program may give
+    """Whatever a program gives, what is wrong and what to do is told."""
+    with pytest.raises(UsageError, match="a scale above 0") as caught:
         Request("small", scale)
+    assert (caught.value.found, bool(caught.value.advice)) == (repr(scale), True)
+
+
+@pytest.mark.parametrize("jobs", [0, -1, 1.5, "2", True])
+def test_jobs_are_a_whole_number_from_1_on(jobs: Any) -> None:  # noqa: ANN401 - as above
+    """Nobody loads with none, or with half a one."""
+    with pytest.raises(UsageError, match="a whole number of jobs") as caught:
+        Request("small", jobs=jobs)
+    assert (caught.value.found, bool(caught.value.advice)) == (repr(jobs), True)
 
 
 def test_what_is_proven_there_costs_a_look_at_files(house: House) -> None:
