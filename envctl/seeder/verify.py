@@ -35,7 +35,7 @@ class Verification:
     def __init__(
         self, folder: StateFolder, residents: Residents, services: Sequence[str], seeds: tuple[Path, ...] = ()
     ) -> None:
-        self._residents, self._folders = residents, seeds
+        self._residents, self._named, self._folders = residents, services, seeds
         self._journal = Journal(folder)
         self._services = [
             name
@@ -57,7 +57,8 @@ class Verification:
         """
         clock = Deadline(float("inf"))
         if not self._services:
-            raise SeedFailed("a dataset to verify", "none is loaded", "load one: `envctl seed small`")
+            where = f" into {', '.join(self._named)}" if self._named else ""
+            raise SeedFailed("a dataset to verify", f"none is loaded{where}", "load one: `envctl seed small`")
         expected = self._plan(wanted.dataset, wanted.scale) if wanted else None
         for name in self._services:
             self._workers.start(name, partial(self._difference, name, self._of(name), expected))

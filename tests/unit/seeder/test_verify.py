@@ -92,6 +92,9 @@ def test_where_nothing_is_loaded_there_is_nothing_to_verify(house: House) -> Non
     """That is said, and what to do."""
     with pytest.raises(SeedFailed, match="none is loaded"):
         house.verify()
+    house.seed(services=("redis",))
+    with pytest.raises(SeedFailed, match="none is loaded into postgres"):
+        house.verify(services=("postgres",))
 
 
 def test_the_manifest_is_the_same_for_the_same_data(house: House) -> None:
