@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import pyarrow as pa
@@ -33,6 +34,9 @@ CHUNK_BYTES = 2 << 20
 
 _SAMPLES, _SAMPLED = 8, 32
 """Where in a relation, and how many of its rows there, are looked at to guess the bytes of a row."""
+
+_KNOWN: WeakKeyDictionary[World, dict[str, tuple[int, int]]] = WeakKeyDictionary()
+"""What was sampled, by topic."""
 
 _OWN_BYTES, _TIME_BYTES = 8, 4
 """What a record has besides key, value and headers, about; and more if it has a time."""
@@ -113,7 +117,14 @@ def _spans(rows: int) -> list[tuple[int, int]]:
 
 
 def _sample(world: World, topic: Topic) -> tuple[int, int]:
-    """Rows of a sample, and their bytes."""
+    """Rows of a sample, and their bytes; the load asks again what the plan has asked."""
+    known = _KNOWN.setdefault(world, {})
+    if topic.name not in known:
+        known[topic.name] = _sampled(world, topic)
+    return known[topic.name]
+
+
+def _sampled(world: World, topic: Topic) -> tuple[int, int]:
     rows = size = 0
     for start, stop in _spans(_root(world, topic.relation)[0]):
         chunk = world.range(topic.relation, start, stop)
