@@ -64,6 +64,28 @@ class HasCredentials(Protocol):
 
 
 @runtime_checkable
+class HasPrivileges(Protocol):
+    """A service with credentials whose identities can lose a part of their rights: one privilege, on one thing."""
+
+    privilege_mode: str
+    """The one among `revocations` that takes `privilege` and `on`."""
+
+    def privilege_problems(self, privilege: str, on: str) -> list[str]:
+        """What is impossible about them, or missing; all of it."""
+        ...
+
+    def privilege(self, site: Site, user: str, privilege: str, on: str) -> JSON:
+        """What `revoke` and `restore` need to know of it, besides what `identity` says; goes into the same record.
+
+        Raises:
+            NotReady: the server does not answer.
+            FaultUnfit: there is no such thing, or the identity does not have the privilege in a way that can be taken.
+
+        """
+        ...
+
+
+@runtime_checkable
 class Transactional(Protocol):
     """A service with transactions, which can be killed in the middle of one and say what became of each."""
 

@@ -1,0 +1,1 @@
+"""How MinIO can be hurt: credentials and transactions."""

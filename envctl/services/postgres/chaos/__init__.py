@@ -1,0 +1,1 @@
+"""How PostgreSQL can be hurt: credentials and transactions."""

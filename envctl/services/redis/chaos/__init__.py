@@ -1,0 +1,1 @@
+"""How Redis can be hurt: credentials and transactions."""
