@@ -68,7 +68,7 @@ def seed_verb(
                 settings.dataset, scale=settings.scale, services=settings.services, jobs=jobs, force=force
             )
     except KeyboardInterrupt:
-        raise Interrupted("the dataset loaded", "broken off", "run `envctl seed` again: it goes on") from None
+        raise Interrupted("the dataset loaded", "broken off", "run the same command again: it goes on") from None
     run.result(**asdict(report))
     run.say(f"\n{seed_view.summary(report)}")
 

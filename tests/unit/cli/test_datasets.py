@@ -45,4 +45,4 @@ def test_a_broken_dataset_is_said_to_be_broken(envctl_run: Cli) -> None:
     Path("seeds/mine.yaml").write_text("kafka: {topics: {a b: {}}}")
     ended = envctl_run("datasets")
     assert ended.code == 0
-    assert "broken: " in ended.out.splitlines()[-1]
+    assert "cannot be loaded: " in ended.out.splitlines()[-1]

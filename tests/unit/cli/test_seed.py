@@ -165,7 +165,7 @@ def test_a_failure_ends_with_1_and_ctrl_c_with_130(envctl_run: Cli, fake: FakeEn
     fake.raises["seed"] = KeyboardInterrupt()
     ended = envctl_run("seed", "small")
     assert ended.code == 130
-    assert "run `envctl seed` again: it goes on" in ended.err
+    assert "run the same command again: it goes on" in ended.err
 
 
 def test_a_bar_shows_share_rate_and_remaining_time() -> None:
