@@ -51,7 +51,10 @@ class Dice:
 
 @dataclass
 class Site:
-    """One service as a fault sees it. `kept` is what one process keeps between the steps of one fault: sessions."""
+    """One service as a fault sees it. `kept` is what one process keeps between the steps of one fault: sessions.
+
+    `lasting` is how many seconds a fault that is being injected may last: what can end by itself ends soon after.
+    """
 
     environment: str
     service: Service
@@ -61,6 +64,7 @@ class Site:
     container: Container
     dice: Dice = field(default_factory=lambda: Dice(0))
     kept: dict[str, Any] = field(default_factory=dict)
+    lasting: float = 0.0
 
     @property
     def name(self) -> str:

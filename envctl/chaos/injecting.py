@@ -96,6 +96,7 @@ def inject(ward: Ward, fault: Fault, service: str, wish: Wish) -> Injection:
     """
     seed = secrets.randbelow(1 << 32) if wish.seed is None else wish.seed
     site = ward.site(service, Dice(seed, dict(wish.replayed or {})))
+    site.lasting = wish.duration
     _require_fit(fault, site)
     with ward.journal.planning():
         entry = _planned(ward, fault, site, wish)
