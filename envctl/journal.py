@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from envctl.errors import StateFolderError, UnknownName
 from envctl.events import emit, now
 from envctl.locks import file_lock, make_folder, unusable
+from envctl.protocols import Lost
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -133,7 +134,13 @@ class Journal:
         return entry
 
     def save(self, entry: Entry) -> Entry:
-        """Write it; on return it is on the disk. Returns what was given."""
+        """Write it; on return it is on the disk. Returns what was given.
+
+        Raises:
+            Lost: the environment went meanwhile, and its folder.
+            StateFolderError: the folder cannot be written.
+
+        """
         self._write(self.path / f"{entry.id}.json", entry)
         return entry
 
@@ -212,6 +219,8 @@ class Journal:
         except OSError as error:
             with suppress(OSError):
                 draft.unlink()
+            if not self.path.is_dir():
+                raise Lost("its environment is gone") from error
             raise unusable(self.path, error) from error
 
     def _forget_old(self) -> None:

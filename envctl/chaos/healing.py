@@ -38,11 +38,18 @@ class Healed:
     problem: str = ""
 
 
-def heal(ward: Ward, fault: str, site: Site | None = None, within: float | None = None) -> Healed | None:
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How many seconds one fault may take to heal (None: its own time), and how many another process may hold it."""
+
+    healing: float | None = None
+    holder: float = 120.0
+
+
+def heal(ward: Ward, fault: str, site: Site | None = None, patience: Patience = Patience()) -> Healed | None:
     """Heal one fault, and before it those injected later that keep its service from answering.
 
-    None when it is over already. `site` is the injector's own, with the sessions that it keeps; `within` bounds the
-    seconds (by default the fault's own).
+    None when it is over already. `site` is the injector's own, with the sessions that it keeps.
 
     Raises:
         HealFailed: the service is not what it was; the fault stays in the journal, and is tried again.
@@ -54,13 +61,17 @@ def heal(ward: Ward, fault: str, site: Site | None = None, within: float | None 
         return None
     for other in reversed(ward.journal.entries()):
         if other.service == entry.service and other.order > entry.order and FAULTS[other.fault].silences:
-            heal(ward, other.id)
-    with ward.journal.holding(fault):
+            heal(ward, other.id, patience=patience)
+    with ward.journal.holding(fault, patience.holder):
         entry = ward.journal.get(fault)
-        return _heal(ward, entry, site, within) if entry is not None else None
+        return _heal(ward, entry, site, patience.healing) if entry is not None else None
 
 
-def heal_all(ward: Ward, wanted: Callable[[Entry], bool] = lambda _: True) -> tuple[list[Healed], list[EnvctlError]]:
+def heal_all(
+    ward: Ward,
+    wanted: Callable[[Entry], bool] = lambda _: True,
+    patience: Patience = Patience(),
+) -> tuple[list[Healed], list[EnvctlError]]:
     """Heal every fault that is `wanted`, the last injected first; what was healed, and what could not be."""
     healed: list[Healed] = []
     failed: list[EnvctlError] = []
@@ -68,7 +79,7 @@ def heal_all(ward: Ward, wanted: Callable[[Entry], bool] = lambda _: True) -> tu
         if not wanted(entry):
             continue
         try:
-            if (outcome := heal(ward, entry.id)) is not None:
+            if (outcome := heal(ward, entry.id, patience=patience)) is not None:
                 healed.append(outcome)
         except EnvctlError as error:
             failed.append(error)

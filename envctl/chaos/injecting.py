@@ -10,6 +10,7 @@ from envctl.catalog import FAULTS
 from envctl.chaos import warden
 from envctl.chaos.healing import heal
 from envctl.chaos.injection import Injection
+from envctl.engine import owner
 from envctl.errors import (
     ConfigurationError,
     EnvctlError,
@@ -110,7 +111,7 @@ def inject(ward: Ward, fault: Fault, service: str, wish: Wish) -> Injection:
     ward.journal.say("fault.planned", entry, seed=seed, choices=entry.choices, expires=entry.expires.at)
     warden.ensure(ward)
     try:
-        entry = _applied(ward, entry, fault, site)
+        entry = _applied(ward, entry, fault, site, wish)
     except BaseException as error:
         held.__exit__(None, None, None)
         _undo(ward, entry, site, error)
@@ -167,38 +168,29 @@ def _planned(ward: Ward, fault: Fault, site: Site, wish: Wish) -> Entry:
         plan=plan,
         container=site.container.id,
         started_at=site.container.started_at,
-        holder=wish.holder,
+        # Until it bites: a process that dies while it injects leaves a half of it, which is nobody's wish.
+        holder=owner.this_process(),
     )
 
 
-def _applied(ward: Ward, entry: Entry, fault: Fault, site: Site) -> Entry:
+def _applied(ward: Ward, entry: Entry, fault: Fault, site: Site, wish: Wish) -> Entry:
     """Act, and measure that it took effect."""
+    wanted, advice = f"{fault.name} on {site.name}", "what it had done is undone; `envctl status` shows what is there"
     try:
         fault.apply(site, entry.plan)
-    except (NotReady, Lost) as reason:
-        raise FaultDidNotBite(
-            f"{fault.name} on {site.name}",
-            str(reason),
-            "what it had done is undone; `envctl status` shows what is there",
-            entry.id,
-        ) from reason
-    now_running = site.engine.container(site.container.id)
-    started_at = now_running.started_at if now_running else entry.started_at
-    # What chance decided while it acted is known only now.
-    entry = replace(entry, stage=Stage.APPLIED, started_at=started_at, choices=dict(site.dice.choices))
-    ward.journal.save(entry)
-    ward.journal.say("fault.applied", entry)
-    try:
+        now_running = site.engine.container(site.container.id)
+        started_at = now_running.started_at if now_running else entry.started_at
+        # What chance decided while it acted is known only now.
+        entry = replace(entry, stage=Stage.APPLIED, started_at=started_at, choices=dict(site.dice.choices))
+        ward.journal.save(entry)
+        ward.journal.say("fault.applied", entry)
+        wanted = f"an effect of {fault.name} on {site.name} within {fault.bites_within:g} s"
+        advice = "it was healed again; see whether something else keeps it from working"
         evidence = until(lambda: fault.bites(site, entry.plan), fault.bites_within, f"{fault.name} takes effect")
-    except (TimedOut, Lost) as error:
-        raise FaultDidNotBite(
-            f"an effect of {fault.name} on {site.name} within {fault.bites_within:g} s",
-            (error.last if isinstance(error, TimedOut) else str(error)) or "none",
-            "it was healed again; see whether something else keeps it from working",
-            entry.id,
-        ) from error
-    entry = replace(entry, stage=Stage.VERIFIED, evidence=evidence)
-    ward.journal.save(entry)
+        entry = ward.journal.save(replace(entry, stage=Stage.VERIFIED, evidence=evidence, holder=wish.holder))
+    except (NotReady, TimedOut, Lost) as reason:
+        found = reason.last if isinstance(reason, TimedOut) else str(reason)
+        raise FaultDidNotBite(wanted, found or "none", advice, entry.id) from reason
     ward.journal.say("fault.injected", entry, evidence=evidence)
     return entry
 

@@ -43,7 +43,8 @@ class Injection:
         self._attending = threading.Thread(
             target=attend, args=(self._attend, entry), name=f"fault-{entry.id}", daemon=True
         )
-        self._attending.start()
+        if fault.attended:
+            self._attending.start()
 
     def __enter__(self) -> Self:
         """Have it end with this process too."""
@@ -110,9 +111,9 @@ class Injection:
             VictimNeverCame: it could not.
 
         """
-        self._attending.join(self.left)
+        self._join(self.left)
         self._stop.set()
-        self._attending.join(self.fault.heals_within)
+        self._join(self.fault.heals_within)
         if self._error is not None:
             raise self._error
 
@@ -134,7 +135,7 @@ class Injection:
 
         """
         self._stop.set()
-        self._attending.join(self.fault.heals_within)
+        self._join(self.fault.heals_within)
         if self.healed is None:
             self.healed = heal(self._ward, self.id, self._site) or self._by_another()
         return self.healed
@@ -145,6 +146,10 @@ class Injection:
             return Healed(self.id, self.fault.name, self.service, Stage.LOST, 0, {}, "its environment is gone")
         proof, ms = entry.evidence.get("healed", {}), int(entry.evidence.get("healed_ms", 0))
         return Healed(self.id, entry.fault, entry.service, entry.stage, ms, proof, entry.problem)
+
+    def _join(self, seconds: float) -> None:
+        if self.fault.attended:
+            self._attending.join(seconds)
 
     def _attend(self, entry: Entry) -> None:
         try:

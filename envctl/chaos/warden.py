@@ -10,6 +10,7 @@ import argparse
 import os
 import subprocess
 import sys
+import threading
 from typing import TYPE_CHECKING
 
 from envctl.engine import owner as owners
@@ -34,6 +35,9 @@ _IDLE = 60.0
 
 _RETRY = (1.0, 10.0)
 """Seconds until what could not be healed is tried again, the first and the longest."""
+
+_ON_CONTACT = 2.0
+"""Seconds that a verb spends on healing what is overdue."""
 
 
 def ensure(ward: Ward) -> None:
@@ -70,9 +74,10 @@ def heal_overdue(ward: Ward) -> None:
         if not ward.journal.entries():
             return
         # The healing of a fault imports its service's clients: only who has one pays.
-        from envctl.chaos.healing import heal_all
+        from envctl.chaos.healing import Patience, heal_all
 
-        heal_all(ward, overdue)
+        # What takes longer, or is in another process's hands, is the warden's: a look at an environment is short.
+        heal_all(ward, overdue, Patience(_ON_CONTACT, 0))
         if ward.journal.entries():
             ensure(ward)
     except EnvctlError as error:
@@ -96,26 +101,39 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _watch(ward: Ward) -> None:
-    from envctl.chaos.healing import heal
-
-    idle = Deadline(_IDLE)
-    waits: dict[str, tuple[Deadline, float]] = {}
+    idle, rounds = Deadline(_IDLE), dict[str, _Round]()
     while ward.journal.path.is_dir() and ward.folder.path.is_dir():
         entries = ward.journal.entries()
         if entries:
             idle = Deadline(_IDLE)
         elif idle.passed and _nothing_coming(ward):
             return
-        for entry in reversed(entries):
-            wait, patience = waits.get(entry.id, (Deadline(0), _RETRY[0]))
-            if not overdue(entry) or not wait.passed:
-                continue
-            try:
-                heal(ward, entry.id, within=_RETRY[1])
-            except EnvctlError:
-                # Told by its event and kept in the entry.
-                waits[entry.id] = Deadline(patience), min(2 * patience, _RETRY[1])
+        for service in {entry.service for entry in entries if overdue(entry)}:
+            rounds.setdefault(service, _Round(ward, service)).begin()
         pause(_LOOK)
+
+
+class _Round:
+    """The healing of one service's faults, in a thread: one that does not answer keeps no other waiting."""
+
+    def __init__(self, ward: Ward, service: str) -> None:
+        self._ward, self._service = ward, service
+        self._thread: threading.Thread | None = None
+        self._wait, self._patience = Deadline(0), _RETRY[0]
+
+    def begin(self) -> None:
+        """Heal what is overdue now, unless that is under way or failed a moment ago."""
+        if self._wait.passed and not (self._thread and self._thread.is_alive()):
+            self._thread = threading.Thread(target=self._heal, daemon=True, name=f"heal-{self._service}")
+            self._thread.start()
+
+    def _heal(self) -> None:
+        from envctl.chaos.healing import heal_all
+
+        _, failed = heal_all(self._ward, lambda entry: entry.service == self._service and overdue(entry))
+        # Each is told by its event and kept in its entry.
+        self._patience = min(2 * self._patience, _RETRY[1]) if failed else _RETRY[0]
+        self._wait = Deadline(self._patience if failed else 0)
 
 
 def _nothing_coming(ward: Ward) -> bool:
