@@ -54,7 +54,12 @@ def _document(summary: DatasetSummary) -> dict[str, object]:
 def _row(summary: DatasetSummary) -> list[str]:
     origin = "envctl" if summary.shipped else str(summary.file.parent)
     if summary.problem:
-        return [summary.name, origin, *[""] * (len(_HEADER) - 3), output.colour(f"cannot be loaded: {summary.problem}", fg="red")]
+        return [
+            summary.name,
+            origin,
+            *[""] * (len(_HEADER) - 3),
+            output.colour(f"cannot be loaded: {summary.problem}", fg="red"),
+        ]
     counts = [f"{summary.sizes[name].rows:,}" if name in summary.sizes else "" for name in _COUNTED]
     sizes = [*counts, phrases.size(summary.bytes), _duration(summary.seconds)]
     return [summary.name, origin, *sizes, summary.description]
