@@ -6,16 +6,31 @@ import struct
 import time
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
 
 from envctl.protocols import NotReady
 from envctl.services.kafka.record import record_batch
-from envctl.services.kafka.wire import TOPIC_EXISTS, array, check, data, string
+from envctl.services.kafka.wire import (
+    GROUP_REFUSED,
+    NOT_KAFKA,
+    NULL,
+    TOPIC_EXISTS,
+    TOPIC_REFUSED,
+    array,
+    check,
+    data,
+    string,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from envctl.services.kafka.wire import Connection, Reader
+
+
+_ANY = 1
+"""In filters: whatever it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +95,25 @@ class Acl:
             + struct.pack(">bb", self.operation, allow if self.allow else deny)
         )
 
+    @property
+    def line(self) -> AclLine:
+        """As the broker lists it."""
+        literal, allow, deny = 3, 3, 2
+        permission = allow if self.allow else deny
+        return AclLine(self.resource, self.name, literal, self.principal, "*", self.operation, permission)
+
+
+class AclLine(NamedTuple):
+    """One line of Kafka's rights as the broker lists it, its words as the protocol's numbers."""
+
+    resource: int
+    name: str
+    pattern: int
+    principal: str
+    host: str
+    operation: int
+    permission: int
+
 
 def create_acls(connection: Connection, acls: Sequence[Acl]) -> None:
     """Add lines; those that are there already stay as they are. All lines of one resource take force at once."""
@@ -87,6 +121,61 @@ def create_acls(connection: Connection, acls: Sequence[Acl]) -> None:
     response.number("i")
     for code, message in response.array(lambda: (response.number("h"), response.string())):
         check("create ACLs", code, message)
+
+
+def describe_acls(connection: Connection, principal: str) -> list[AclLine]:
+    """All lines that name a principal, sorted."""
+    everything = struct.pack(">b", _ANY) + NULL + struct.pack(">b", _ANY) + string(principal) + NULL
+    response = connection.call(29, 1, everything + struct.pack(">bb", _ANY, _ANY))
+    response.number("i")
+    check("describe ACLs", response.number("h"), response.string())
+    number, text = partial(response.number, "b"), response.string
+    found: list[AclLine] = []
+
+    def resource() -> None:
+        kind, name, pattern = number(), text(), number()
+        found.extend(response.array(lambda: AclLine(kind, name, pattern, text(), text(), number(), number())))
+
+    response.array(resource)
+    return sorted(found)
+
+
+def delete_acls(connection: Connection, lines: Sequence[AclLine]) -> None:
+    """Remove exactly these lines; those that are not there are fine."""
+
+    def exactly(line: AclLine) -> bytes:
+        resource = struct.pack(">b", line.resource) + string(line.name) + struct.pack(">b", line.pattern)
+        who = string(line.principal) + string(line.host)
+        return resource + who + struct.pack(">bb", line.operation, line.permission)
+
+    response = connection.call(31, 1, array(map(exactly, lines)))
+    response.number("i")
+    for _ in range(response.number("i")):
+        check("delete ACLs", response.number("h"), response.string())
+        for _ in range(response.number("i")):
+            check("delete an ACL", response.number("h"), response.string())
+            response.take(1)
+            response.string()
+            response.take(1)
+            response.string()
+            response.string()
+            response.take(2)
+
+
+def may_read(connection: Connection, topic: str) -> bool:
+    """Whether this connection's principal may read a topic, be it there or not."""
+    partition = struct.pack(">iq", 0, -1)
+    response = connection.call(2, 1, struct.pack(">i", -1) + array([string(topic) + array([partition])]))
+    _to_first_partition(response)
+    return response.number("h") != TOPIC_REFUSED
+
+
+def may_join(connection: Connection, group: str) -> bool:
+    """Whether this connection's principal may see a consumer group, be it there or not."""
+    response = connection.call(15, 0, array([string(group)]))
+    if response.number("i") != 1:
+        raise NotReady(NOT_KAFKA)
+    return response.number("h") != GROUP_REFUSED
 
 
 def create_topic(connection: Connection, topic: str, settings: Mapping[str, str]) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from envctl.protocols import NotReady
 from envctl.services.kafka import requests
+from envctl.services.kafka.chaos import KafkaCredentials
 from envctl.services.kafka.handle import KafkaHandle
 from envctl.services.kafka.requests import Acl, Operation, Resource
 from envctl.services.kafka.sasl import SCRAM, login_plain, login_scram, set_scram
@@ -18,6 +19,7 @@ from envctl.services.wire import admin_of, app_of
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from envctl.capabilities import HasCredentials
     from envctl.model import Endpoint, Identity
     from envctl.protocols import HasHandle, HasIdentities, HasOptions, HasShell, HasVariables, Service
     from envctl.seeding.loading import Job, Loader, Seedable
@@ -46,7 +48,7 @@ def rights() -> tuple[Acl, ...]:
     )
 
 
-class Kafka:
+class Kafka(KafkaCredentials):
     """One broker in ZooKeeper mode with a plaintext and a SASL listener on this machine."""
 
     name = "kafka"
@@ -173,3 +175,4 @@ if TYPE_CHECKING:
     _shell: HasShell = Kafka()
     _handle: HasHandle = Kafka()
     _seedable: Seedable = Kafka()
+    _credentials: HasCredentials = Kafka()

@@ -20,7 +20,12 @@ T = TypeVar("T")
 
 CLIENT_ID = "envctl"
 UNKNOWN_TOPIC = 3
+TOPIC_REFUSED = 29
+GROUP_REFUSED = 30
 TOPIC_EXISTS = 36
+TRANSACTION_REFUSED = 53
+TRANSACTION_UNKNOWN = 105
+LOGIN_REFUSED = 58
 NOT_KAFKA = "the answer is not Kafka's"
 _LARGEST_RESPONSE = 4 << 20
 _ERRORS = {
@@ -31,10 +36,14 @@ _ERRORS = {
     6: "NOT_LEADER_OR_FOLLOWER",
     7: "REQUEST_TIMED_OUT",
     10: "MESSAGE_TOO_LARGE",
+    14: "COORDINATOR_LOAD_IN_PROGRESS",
+    15: "COORDINATOR_NOT_AVAILABLE",
+    16: "NOT_COORDINATOR",
     17: "INVALID_TOPIC_EXCEPTION",
     18: "RECORD_LIST_TOO_LARGE",
     19: "NOT_ENOUGH_REPLICAS",
     29: "TOPIC_AUTHORIZATION_FAILED",
+    30: "GROUP_AUTHORIZATION_FAILED",
     31: "CLUSTER_AUTHORIZATION_FAILED",
     32: "INVALID_TIMESTAMP",
     33: "UNSUPPORTED_SASL_MECHANISM",
@@ -44,10 +53,12 @@ _ERRORS = {
     41: "NOT_CONTROLLER",
     44: "POLICY_VIOLATION",
     45: "OUT_OF_ORDER_SEQUENCE_NUMBER",
+    53: "TRANSACTIONAL_ID_AUTHORIZATION_FAILED",
     56: "KAFKA_STORAGE_ERROR",
     58: "SASL_AUTHENTICATION_FAILED",
     73: "TOPIC_DELETION_DISABLED",
     87: "INVALID_RECORD",
+    105: "TRANSACTIONAL_ID_NOT_FOUND",
 }
 
 
@@ -107,6 +118,26 @@ class Reader:
             if byte < 0x80:  # noqa: PLR2004 - the last byte has no continuation bit
                 return max(value - 1, 0)
 
+    def compact_string(self) -> str:
+        """A string of the flexible versions; null is empty."""
+        return self.take(self.compact_length()).decode(errors="replace")
+
+    def compact_array(self, item: Callable[[], T]) -> list[T]:
+        """As many items as announced, each followed by its tags; null is empty."""
+        found = []
+        for _ in range(self.compact_length()):
+            found.append(item())
+            self.tags()
+        return found
+
+    def tags(self) -> None:
+        """Pass over tagged fields: none of those that envctl asks for has any yet."""
+        self.take(1)
+
+
+NULL = struct.pack(">h", -1)
+"""A string that is none."""
+
 
 def string(text: str) -> bytes:
     """A string."""
@@ -145,6 +176,12 @@ def compact(content: bytes) -> bytes:
     return varint(len(content) + 1) + content
 
 
+def compact_array(items: Iterable[bytes]) -> bytes:
+    """An array of encoded items of the flexible versions."""
+    encoded = list(items)
+    return varint(len(encoded) + 1) + b"".join(encoded)
+
+
 class Connection:
     """One connection to one listener; everything on it takes at most `timeout` seconds.
 
@@ -162,6 +199,10 @@ class Connection:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End it."""
         self._wire.__exit__()
 
     def call(self, api: int, version: int, body: bytes, *, flexible: bool = False) -> Reader:

@@ -1,0 +1,5 @@
+"""How Kafka is hurt where it takes knowledge of Kafka: its identities, its transactions."""
+
+from envctl.services.kafka.chaos.credentials import KafkaCredentials
+
+__all__ = ["KafkaCredentials"]
