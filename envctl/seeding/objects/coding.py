@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow.compute as pc
 
 from envctl.seeding.column import contiguous
 
@@ -45,8 +46,10 @@ class Utf16(Utf8):
     def ends(self, rows: pa.StringArray) -> Integers:
         """Where each row ends, in units from the first one's start."""
         raw = np.frombuffer(contiguous(rows), np.uint8)
-        units = ((raw & 0xC0) != 0x80).astype(np.int8) + (raw >= _FOUR_BYTES)  # noqa: PLR2004 - what starts a character
-        found: Integers = np.cumsum(units, dtype=np.int64)[super().ends(rows) - 1]
+        characters = np.frombuffer(pc.utf8_length(rows).buffers()[1], np.int32)[: len(rows)]
+        found: Integers = np.cumsum(characters, dtype=np.int64)
+        if len(raw) and int(raw.max()) >= _FOUR_BYTES:
+            found += np.searchsorted(np.flatnonzero(raw >= _FOUR_BYTES), super().ends(rows))
         return found
 
     def encoded(self, piece: Piece) -> Piece:
