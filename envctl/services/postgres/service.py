@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from envctl.protocols import NotReady
+from envctl.services.postgres.chaos.credentials import PostgresCredentials
 from envctl.services.wire import admin_of, app_of
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     import psycopg
 
+    from envctl.capabilities import HasCredentials, HasPrivileges
     from envctl.model import Endpoint, Identity
     from envctl.protocols import HasHandle, HasIdentities, HasOptions, HasShell, HasVariables, Service
     from envctl.seeding.loading import Job, Loader, Seedable
@@ -53,7 +55,7 @@ class PostgresHandle:
         return psycopg.connect(self.url, **options)
 
 
-class Postgres:
+class Postgres(PostgresCredentials):
     """PostgreSQL 17 with full durability unless `fast`."""
 
     name = "postgres"
@@ -143,3 +145,5 @@ if TYPE_CHECKING:
     _shell: HasShell = Postgres()
     _handle: HasHandle = Postgres()
     _seedable: Seedable = Postgres()
+    _credentials: HasCredentials = Postgres()
+    _privileges: HasPrivileges = Postgres()
