@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from envctl.model import State
@@ -64,6 +64,8 @@ class Site:
     container: Container
     dice: Dice = field(default_factory=lambda: Dice(0))
     kept: dict[str, Any] = field(default_factory=dict)
+    lasts: float = 30.0
+    locked_out: bool = False
     lasting: float = 0.0
 
     @property
@@ -97,10 +99,29 @@ class Site:
         return found
 
     def ping(self, timeout: float = 2.0) -> None:
-        """See that the service answers its own protocol, as the app identity.
+        """See that the service answers its own protocol, as the app identity; where that is locked out, as envctl's.
 
         Raises:
             NotReady: it does not.
 
         """
-        self.service.ping(self.at, timeout)
+        try:
+            self.service.ping(self.at, timeout)
+        except NotReady:
+            if not self.locked_out or self.at.admin is None:
+                raise
+            self.service.ping(replace(self.at, app=self.at.admin), timeout)
+
+    def bring_up(self) -> None:
+        """Have the container run, as it did when the fault came: start it where it ended meanwhile.
+
+        Raises:
+            NotReady: the engine is about to start it by itself.
+            Lost: it is gone.
+
+        """
+        state = self.now().state
+        if state is State.RESTARTING:
+            raise NotReady("the engine is about to start it again")
+        if state not in {State.RUNNING, State.PAUSED}:
+            self.hands.start(self.container.id)

@@ -6,6 +6,7 @@ and one that is healed is no more in the journal.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -60,7 +61,7 @@ def heal(ward: Ward, fault: str, site: Site | None = None, patience: Patience = 
     if entry is None:
         return None
     for other in reversed(ward.journal.entries()):
-        if other.service == entry.service and other.order > entry.order and FAULTS[other.fault].silences:
+        if other.service == entry.service and other.order > entry.order and fault_of(other).silences:
             heal(ward, other.id, patience=patience)
     with ward.journal.holding(fault, patience.holder):
         entry = ward.journal.get(fault)
@@ -120,6 +121,7 @@ def _heal(ward: Ward, entry: Entry, site: Site | None, within: float | None) -> 
     ward.journal.say("fault.healing", entry)
     try:
         site = site or _repeat(lambda: _site(ward, entry), deadline, f"{entry.service} found")
+        site.locked_out = _locked_out(ward, entry)
         _require_same(site, entry, fault)
         _repeat(lambda: fault.undo(site, entry.plan), deadline, f"{entry.fault} undone")
         evidence = _repeat(lambda: fault.recovered(site, entry.plan), deadline, f"{entry.service} as it was before")
@@ -144,7 +146,8 @@ def _repeat(act: Callable[[], Any], deadline: Deadline, what: str) -> Any:  # no
 
 def _failed(ward: Ward, entry: Entry, error: TimedOut) -> HealFailed:
     problem = f"{error.what}: {error.last or 'no answer'}"
-    ward.journal.save(replace(entry, problem=problem))
+    with suppress(Lost):  # its environment went meanwhile
+        ward.journal.save(replace(entry, problem=problem))
     ward.journal.say("fault.heal_failed", entry, reason=problem)
     advice = (
         "it stays in the journal and is tried again; `envctl chaos heal` tries now, `envctl up` starts what is down"
@@ -165,6 +168,12 @@ def _site(ward: Ward, entry: Entry) -> Site:
         raise Lost("its environment is gone") from error
     except UnknownName as error:
         raise Lost("its container is gone") from error
+
+
+def _locked_out(ward: Ward, entry: Entry) -> bool:
+    """Whether another fault on the service keeps an identity out: then it answers, but not to that one."""
+    others = (other for other in ward.journal.entries() if other.service == entry.service and other.id != entry.id)
+    return any(claim.startswith("identity") for other in others for claim in other.claims)
 
 
 def _require_same(site: Site, entry: Entry, fault: Fault) -> None:

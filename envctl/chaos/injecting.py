@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from envctl.catalog import FAULTS
 from envctl.chaos import warden
-from envctl.chaos.healing import heal
+from envctl.chaos.healing import fault_of, heal
 from envctl.chaos.injection import Injection
 from envctl.engine import owner
 from envctl.errors import (
@@ -97,6 +97,7 @@ def inject(ward: Ward, fault: Fault, service: str, wish: Wish) -> Injection:
     """
     seed = secrets.randbelow(1 << 32) if wish.seed is None else wish.seed
     site = ward.site(service, Dice(seed, dict(wish.replayed or {})))
+    site.lasts = wish.duration
     site.lasting = wish.duration
     _require_fit(fault, site)
     with ward.journal.planning():
@@ -141,7 +142,7 @@ def _planned(ward: Ward, fault: Fault, site: Site, wish: Wish) -> Entry:
                 f"{other.fault} ({other.id}) is in force there for {other.expires.left:.0f} s more and holds {both[0]}",
                 f"`envctl chaos heal {other.id}` first, or let it run out",
             )
-        if other.service == site.name and FAULTS.get(other.fault, fault).silences:
+        if other.service == site.name and other.fault in FAULTS and fault_of(other).silences:
             raise FaultConflict(
                 f"{fault.name} on {site.name}",
                 f"{other.fault} ({other.id}) keeps it from answering for {other.expires.left:.0f} s more",

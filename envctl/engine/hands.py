@@ -11,6 +11,7 @@ import json
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, cast
 
+from envctl.engine import operations
 from envctl.engine.images import build_all
 from envctl.errors import EngineError, FaultUnfit
 from envctl.model import ENVIRONMENT_LABEL, ROLE_LABEL, ExecResult
@@ -127,6 +128,18 @@ class Hands:
     def operate(self, environment: str, command: Sequence[str]) -> ExecResult:
         """Run a command in the surgeon and wait for it."""
         return self.execute(self.surgeon(environment), command)
+
+    def operation(self, environment: str, name: str, **arguments: object) -> Any:  # noqa: ANN401 - its JSON
+        """Run `module.function` of `envctl.engine.operations` in the surgeon; what it returned.
+
+        Raises:
+            NotReady: it failed; with its last line.
+
+        """
+        done = self.operate(environment, operations.command(name, arguments))
+        if done.exit_code:
+            raise NotReady(done.output.strip().rpartition("\n")[2] or f"exit code {done.exit_code}")
+        return json.loads(done.output)
 
     def operate_python(self, environment: str, program: str, *arguments: object) -> Any:  # noqa: ANN401 - its JSON
         """Run a Python program (standard library's smallest part) in the surgeon; what it printed, read as JSON.

@@ -50,16 +50,22 @@ class Fault(ABC):
     lives_in: ClassVar[Abode]
     """A fault that lives in the processes is lost when the container was started anew, one in the container when that
     was replaced; one in the data is healed wherever the data is."""
-    silences: ClassVar[bool] = False
-    """Whether nobody can talk to the service meanwhile: then it is healed before what was injected earlier."""
-    momentary: ClassVar[bool] = False
-    """Whether it is over as soon as it has bitten, as a restart is: it is healed at once."""
     attended: ClassVar[bool] = False
     """Whether the process that injected it has something to do while it is in force: see `attend`."""
     bites_within: ClassVar[float] = 10.0
     """Seconds in which it must have bitten."""
     heals_within: ClassVar[float] = 60.0
     """Seconds in which the service must be what it was before."""
+
+    @property
+    def silences(self) -> bool:
+        """Whether nobody can talk to the service meanwhile: then it is healed before what was injected earlier."""
+        return False
+
+    @property
+    def momentary(self) -> bool:
+        """Whether it is over as soon as it has bitten, as a restart is: it is healed at once."""
+        return False
 
     @classmethod
     @abstractmethod
