@@ -22,7 +22,7 @@ from envctl.locks import file_lock, make_folder, unusable
 from envctl.protocols import Lost
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from envctl.state import StateFolder
 
@@ -160,6 +160,10 @@ class Journal:
         """Tell listeners, and the history."""
         facts = {"id": entry.id, "fault": entry.fault, "service": entry.service, **data}
         emit(event, environment=self.environment, **facts)
+        self.note(event, facts)
+
+    def note(self, event: str, facts: Mapping[str, object]) -> None:
+        """Add a line to the history; also for what a test's own clients do."""
         line = {"at": now(), "monotonic": round(time.monotonic(), 6), "event": event, "pid": os.getpid(), **facts}
         # The history tells; what heals is the entry. A folder that went with its environment tells no more.
         with suppress(OSError):
@@ -168,10 +172,10 @@ class Journal:
                 stream.write(json.dumps(line, default=str) + "\n")
 
     def history(self) -> list[dict[str, Any]]:
-        """Every change of state of every fault, the oldest first."""
+        """Every change of state of every fault, and what else was noted, by the clock."""
         with suppress(FileNotFoundError):
             lines = (self.path / "history.jsonl").read_text().splitlines()
-            return [json.loads(line) for line in lines if line.endswith("}")]
+            return sorted((json.loads(line) for line in lines if line.endswith("}")), key=lambda one: one["monotonic"])
         return []
 
     @contextmanager

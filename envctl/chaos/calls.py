@@ -8,6 +8,7 @@ from envctl.catalog import FAULTS
 from envctl.chaos import listing
 from envctl.chaos.healing import Healed, heal, heal_all
 from envctl.chaos.injecting import DURATION, LONGEST, Wish, inject, make
+from envctl.chaos.operations import Operation
 from envctl.chaos.replaying import earlier
 from envctl.errors import UnknownName, UsageError
 from envctl.faults.values import duration as in_seconds
@@ -131,8 +132,18 @@ class Chaos:
         """What is in force, in the order of injection."""
         return self._ward.journal.entries()
 
+    def operation(self, name: str, **data: object) -> Operation:
+        """A block of a client's work, to be told in the history between the faults: `ok`, `fail` or `info`.
+
+        ::
+
+            with env.chaos.operation("transfer", token=7) as one, db.transaction():
+                ...
+        """
+        return Operation(self._ward.journal, name, data)
+
     def history(self) -> list[dict[str, Any]]:
-        """Every change of state of every fault of this environment, the oldest first, on one clock."""
+        """Every change of state of every fault of this environment and every `operation`, on one clock."""
         return self._ward.journal.history()
 
     def list(self, services: Sequence[str] = ()) -> list[listing.Row]:

@@ -217,14 +217,14 @@ class Scene:
 
     def close(self) -> None:
         """Remove whatever the test left, without envctl; fails when something cannot be removed."""
-        complaints = [log.read_text() for log in self.state.glob("envctl/*/guardian.log")]
+        complaints = [log.read_text() for log in self.state.glob("envctl/*/*.log")]
         for program in self._programs:
             program.close()
         for process in self.helpers():
             with suppress(psutil.NoSuchProcess):
                 process.kill()
         self.eventually(self._swept)
-        assert not any(complaints), f"a guardian complained: {complaints}"
+        assert not any(complaints), f"a guardian or a warden complained: {complaints}"
 
     def _swept(self) -> None:
         for thing in self.resources():

@@ -1,0 +1,204 @@
+"""Faults from the command line, and every bad day of theirs that a user can see."""
+
+from __future__ import annotations
+
+import signal
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
+
+    from tests.scenarios.scene import Scene
+
+UP = ("up", "--service", "redis", "--service", "postgres")
+
+
+@pytest.fixture(scope="module")
+def shared(new_scene: Callable[[], AbstractContextManager[Scene]]) -> Iterator[Scene]:
+    """Redis and PostgreSQL, for all tests that leave them as they were."""
+    with new_scene() as scene:
+        scene.envctl(*UP)
+        yield scene
+
+
+def state(scene: Scene, service: str = "redis") -> str:
+    """What the engine says of a service."""
+    container = scene.containers()[service]
+    return str(container.status)
+
+
+def paused(scene: Scene) -> None:
+    """Redis is frozen."""
+    assert state(scene) == "paused"
+
+
+def running(scene: Scene) -> None:
+    """Redis runs."""
+    assert state(scene) == "running"
+
+
+def test_a_fault_ends_with_its_time_and_the_command_with_the_fault(shared: Scene) -> None:
+    """It says what was measured, and that the service is what it was."""
+    program = shared.start("chaos", "pause", "redis", "--for", "2s")
+    shared.eventually(lambda: paused(shared))
+    said = program.finish()
+    assert "is in force on redis" in said.out
+    assert "healed, and proven" in said.out
+    running(shared)
+
+
+def test_one_that_is_held_ends_with_ctrl_c_and_that_is_no_failure(shared: Scene) -> None:
+    """Exit code 0."""
+    program = shared.start("chaos", "pause", "redis", "--hold")
+    shared.hears(program, "until Ctrl-C")
+    program.signal(signal.SIGINT)
+    program.finish()
+    running(shared)
+
+
+def test_ctrl_c_before_its_time_heals_too(shared: Scene) -> None:
+    """Exit code 130: it did not last as long as was asked for."""
+    program = shared.start("chaos", "pause", "redis", "--for", "1h")
+    shared.hears(program, "is in force")
+    program.signal(signal.SIGTERM)
+    assert "it is healed" in program.finish(130).err
+    running(shared)
+
+
+def test_a_command_that_is_killed_leaves_nothing(shared: Scene) -> None:
+    """Nobody has to wait for the hour to be over."""
+    program = shared.start("chaos", "pause", "redis", "--for", "1h")
+    shared.hears(program, "is in force")
+    program.kill()
+    shared.eventually(lambda: running(shared))
+    shared.eventually(lambda: nothing_in_force(shared))
+
+
+def test_a_detached_one_ends_by_itself(shared: Scene) -> None:
+    """The command is long over."""
+    shared.envctl("chaos", "pause", "redis", "--detach", "--for", "3s")
+    paused(shared)
+    [fault] = shared.envctl("chaos", "status", "--json").document
+    assert (fault["fault"], fault["service"], fault["stage"]) == ("pause", "redis", "verified")
+    assert shared.envctl("status", "--json").document["faults"][0]["id"] == fault["id"]
+    shared.eventually(lambda: running(shared))
+    shared.eventually(lambda: nothing_in_force(shared))
+
+
+def test_when_the_warden_was_killed_too_the_next_verb_heals(shared: Scene) -> None:
+    """Whatever looks at the environment."""
+    shared.envctl("chaos", "pause", "redis", "--detach", "--for", "2s")
+    for process in shared.helpers():
+        process.kill()
+    shared.eventually(lambda: overdue(shared))
+    shared.envctl("env")
+    running(shared)
+
+
+def test_many_heal_at_once(shared: Scene) -> None:
+    """Each ends well, and the fault is healed once."""
+    shared.envctl("chaos", "pause", "redis", "--detach")
+    programs = [shared.start("chaos", "heal", "--json") for _ in range(4)]
+    results = [program.finish().events[-1] for program in programs]
+    assert sum(len(result["healed"]) for result in results) == 1
+    running(shared)
+    assert "nothing was in force" in shared.envctl("chaos", "heal").out
+
+
+def test_of_two_injectors_one_wins_and_the_other_hears_of_it(shared: Scene) -> None:
+    """With the fault's name and what to do."""
+    programs = [shared.start("chaos", "pause", "redis", "--for", "3s") for _ in range(2)]
+    ends = sorted((program.finish(None) for program in programs), key=lambda said: said.code)
+    assert [end.code for end in ends] == [0, 1]
+    assert "is in force there" in ends[1].err
+    assert "envctl chaos heal pause-" in ends[1].err
+    running(shared)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["pauze", "redis"], "did you mean 'pause'"),
+        (["pause", "redys"], "did you mean 'redis'"),
+        (["pause"], "SERVICE"),
+        (["pause", "redis", "--for", "0"], "more than 0"),
+        (["pause", "redis", "--for", "soon"], "a duration"),
+        (["pause", "redis", "--for", "5s", "--hold"], "--hold alone"),
+        (["pause", "redis", "--replay", "nothing"], "neither a file nor an id"),
+        (["kill-mid-transaction", "zookeeper"], "no service of environment"),
+        (["heal", "pause-123456"], "no fault is named"),
+        (["kill-mid-transaction", "postgres", "--at", "noon", "--means", "kindness"], "kindness"),
+        (["kill-mid-transaction", "postgres", "--after-rows", "-5", "--restart", "perhaps"], "perhaps"),
+        (["revoke-credentials", "redis", "--mode", "shout"], "shout"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_bad_input_is_told_and_touches_nothing(shared: Scene, words: list[str], told: str) -> None:
+    """Exit code 2; no entry in the journal."""
+    said = shared.envctl("chaos", *words, exits=2)
+    assert told in said.err
+    nothing_in_force(shared)
+
+
+def test_every_problem_is_told_at_once(shared: Scene) -> None:
+    """Nobody mends them one by one."""
+    said = shared.envctl(
+        "chaos", "kill-mid-transaction", "postgres", "--after-rows", "x", "--operation", "y", "--for", "z", exits=2
+    )
+    assert all(option in said.err for option in ("--after-rows", "--operation", "--for"))
+
+
+def test_the_list_says_why_not(shared: Scene) -> None:
+    """Of what is there, and without an environment of all that could be."""
+    rows = shared.envctl("chaos", "list", "--json").document
+    assert {row["service"] for row in rows} == {"redis", "postgres"}
+    assert all(row["possible"] or row["reason"] for row in rows)
+    everything = shared.envctl("--env", f"{shared.name}-none", "chaos", "list").out
+    assert "zookeeper has no transactions" in everything
+
+
+def test_an_earlier_injection_can_be_repeated_from_its_record(shared: Scene) -> None:
+    """By id, and from the file that `--json` wrote."""
+    first = shared.envctl("chaos", "pause", "redis", "--for", "100ms", "--seed", "5", "--json")
+    record = shared.folder / "record.jsonl"
+    record.write_text(first.out)
+    for what in (str(record), first.events[-1]["id"]):
+        again = shared.envctl("chaos", "pause", "redis", "--for", "100ms", "--replay", what, "--json").events[-1]
+        assert (again["seed"], again["healed"]["stage"]) == (5, "healed")
+    refused = shared.envctl("chaos", "pause", "postgres", "--replay", str(record), exits=2)
+    assert "was pause on redis" in refused.err
+
+
+def test_an_environment_that_goes_takes_its_faults_along(scene: Scene) -> None:
+    """Nothing is left, on the engine or as a process; who held the fault hears of it."""
+    scene.envctl("up", "--service", "redis")
+    program = scene.start("chaos", "pause", "redis", "--hold")
+    scene.hears(program, "until Ctrl-C")
+    scene.envctl("down")
+    said = program.finish(0)
+    assert "lost" in said.out
+    scene.eventually(scene.is_gone)
+
+
+def test_no_environment_is_told_as_everywhere(scene: Scene) -> None:
+    """With the way to make one."""
+    assert "up`" in scene.envctl("chaos", "pause", "redis", exits=1).err
+    assert "up`" in scene.envctl("chaos", "heal", exits=1).err
+
+
+def nothing_in_force(scene: Scene) -> None:
+    """The journal is empty."""
+    assert scene.envctl("chaos", "status", "--json").document == []
+
+
+def overdue(scene: Scene) -> None:
+    """The time of what is in force is over, and nobody has healed it; asks no verb, for that would."""
+    import json
+    import time
+
+    entries = [json.loads(path.read_text()) for path in scene.state.glob("envctl/*/faults/*.json")]
+    assert entries
+    assert all(entry["expires"]["monotonic"] < time.monotonic() for entry in entries)
