@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from envctl.errors import redact
 from envctl.protocols import NotReady
+from envctl.services.redis.chaos.credentials import RedisCredentials
 from envctl.services.wire import Wire, admin_of, app_of
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     import redis
 
+    from envctl.capabilities import HasCredentials, HasPrivileges
     from envctl.model import Endpoint, Identity
     from envctl.protocols import HasHandle, HasIdentities, HasOptions, HasShell, HasVariables, Service
     from envctl.seeding.loading import Job, Loader, Seedable
@@ -54,7 +56,7 @@ class RedisHandle:
         return redis.Redis(**{**known, "username": app.username, "password": app.password, **options})
 
 
-class Redis:
+class Redis(RedisCredentials):
     """Redis 8 (or 7) with an append-only file synced every second."""
 
     name = "redis"
@@ -185,3 +187,5 @@ if TYPE_CHECKING:
     _shell: HasShell = Redis()
     _handle: HasHandle = Redis()
     _seedable: Seedable = Redis()
+    _credentials: HasCredentials = Redis()
+    _privileges: HasPrivileges = Redis()
