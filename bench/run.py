@@ -12,6 +12,7 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
+import hurt
 import seeded
 from alone import NETWORK, Alone, secrets_folder
 from compared import ENVCTL, PYTHON, ROOT, Row, machine, median, memory, paired, peak_memory, seconds
@@ -157,7 +158,7 @@ def seconds_of_all(pool: ThreadPoolExecutor, names: list[str], call: Callable[[s
     return max(pool.map(call, names))
 
 
-MEASURES = {"cold": cold, "warm": warm, "down": down, "many": many, **seeded.MEASURES}
+MEASURES = {"cold": cold, "warm": warm, "down": down, "many": many, **seeded.MEASURES, **hurt.MEASURES}
 
 
 def main() -> None:
