@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import contextmanager
+from functools import partial
 from statistics import median
 from typing import TYPE_CHECKING
 
@@ -66,7 +67,7 @@ def processes(env: Environment, runs: int) -> list[Row]:
         for _ in range(runs + 1):
             theirs.append((timed(hurt)[0], timed(mend)[0]))
             env.wait(["redis"])
-            inject, injection = timed(lambda: env.chaos.call(fault, "redis", {}))
+            inject, injection = timed(partial(env.chaos.call, fault, "redis", {}))
             ours.append((inject, timed(injection.heal)[0]))
             env.wait(["redis"])
         for index, what in enumerate(("inject and verify", "heal and verify")):
@@ -81,7 +82,7 @@ def credentials(env: Environment, runs: int) -> list[Row]:
     for service in ("postgres", "redis"):
         times = []
         for _ in range(runs + 1):
-            revoke, injection = timed(lambda: env.chaos.revoke_credentials(service))
+            revoke, injection = timed(partial(env.chaos.revoke_credentials, service))
             times.append((revoke, timed(injection.heal)[0]))
         for index, what in enumerate(("revoke", "restore")):
             mine = median(one[index] for one in times[1:])
