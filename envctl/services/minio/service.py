@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from envctl.protocols import NotReady
+from envctl.services.minio.chaos.credentials import MinioCredentials
 from envctl.services.wire import admin_of, app_of
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     import minio
 
+    from envctl.capabilities import HasCredentials, HasPrivileges
     from envctl.model import Endpoint, Identity
     from envctl.protocols import HasHandle, HasIdentities, HasOptions, HasShell, HasVariables, Service
     from envctl.seeding.loading import Job, Seedable
@@ -57,7 +59,7 @@ class MinioHandle:
         return minio.Minio(self.endpoint.address, **{**known, **options})
 
 
-class Minio:
+class Minio(MinioCredentials):
     """MinIO with one drive."""
 
     name = "minio"
@@ -169,3 +171,5 @@ if TYPE_CHECKING:
     _shell: HasShell = Minio()
     _handle: HasHandle = Minio()
     _seedable: Seedable = Minio()
+    _credentials: HasCredentials = Minio()
+    _privileges: HasPrivileges = Minio()
