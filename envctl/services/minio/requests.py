@@ -25,9 +25,6 @@ if TYPE_CHECKING:
     from envctl.model import Endpoint, Identity
 
 REGION = "us-east-1"
-UNSIGNED = "UNSIGNED-PAYLOAD"
-"""In the place of a body's SHA-256: the body is sent without hashing it for the signature."""
-
 NO_HTTP = "what answers is not HTTP"
 _NONE: Mapping[str, str] = MappingProxyType({})
 
@@ -113,7 +110,8 @@ def signed(
 ) -> dict[str, str]:
     """The headers that sign `request` (method, quoted path, canonical query) for now.
 
-    `digest` is the body's SHA-256 in hexadecimal digits, or `UNSIGNED`; `more` are the request's own `x-amz-…` headers.
+    `digest` is the body's SHA-256 in hexadecimal digits, or what stands in its place; `more` are the request's own
+    `x-amz-…` headers.
     """
     now = dt.datetime.now(dt.UTC).strftime("%Y%m%dT%H%M%SZ")
     headers = dict(sorted({"host": at.address, "x-amz-content-sha256": digest, "x-amz-date": now, **more}.items()))

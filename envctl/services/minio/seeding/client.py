@@ -1,4 +1,4 @@
-"""Requests to MinIO over one connection that is kept, with bodies that are streamed and not hashed for the signature.
+"""Requests to MinIO over one connection that is kept, with bodies that are streamed and hashed by the server alone.
 
 One PUT takes up to 5 TiB in MinIO, is there whole or not at all, and has the MD5 of its bytes for its ETag: so nothing
 is ever sent in parts, and no upload can be left unfinished.
@@ -14,7 +14,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Self
 
 from envctl.errors import SeedFailed
-from envctl.services.minio.requests import NO_HTTP, UNSIGNED, Answer, canonical, signed
+from envctl.services.minio.requests import NO_HTTP, Answer, canonical, signed
+from envctl.services.minio.seeding import framing
 from envctl.services.wire import admin_of, network_reason
 
 if TYPE_CHECKING:
@@ -77,13 +78,16 @@ class Client:
             return self._answer()
 
     def put(self, wanted: str, path: str, size: int, kind: str, pieces: Iterable[Piece]) -> Answer:
-        """Send one object of `size` bytes, piece by piece; an error of `pieces` leaves nothing on the server."""
-        headers = {"content-length": str(size), "content-type": kind}
+        """Send one object of `size` bytes, piece by piece; an error of `pieces` leaves nothing on the server.
+
+        Nor does what arrives otherwise than it was sent: then the answer is no `OK`.
+        """
+        headers = {**framing.headers(size), "content-type": kind}
         asked = size > ASKED_FIRST
         with self._speaking(wanted):
-            self._begin(("PUT", path), "", UNSIGNED, headers | ({"expect": "100-continue"} if asked else {}))
+            self._begin(("PUT", path), "", framing.UNSIGNED, headers | ({"expect": "100-continue"} if asked else {}))
             if not asked or self._is_wanted():
-                self._send(pieces)
+                self._send(framing.body(size, pieces))
             return self._answer()
 
     @contextmanager

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import http.server
 import threading
+from base64 import b64decode
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import pytest
+from crc32c import crc32c
 
 from envctl.errors import SeedFailed
 from envctl.model import Endpoint, Identity
+from envctl.services.minio.seeding import framing
 from envctl.services.minio.seeding.client import ASKED_FIRST, Client, refused
 
 if TYPE_CHECKING:
@@ -92,21 +95,49 @@ def pieces(size: int) -> Iterator[bytes]:
     yield from (bytes(min(100_000, size - start)) for start in range(0, size, 100_000))
 
 
+def content(framed: bytes) -> tuple[bytes, int]:
+    """What is in the chunks of a body, and the checksum behind them."""
+    found = b""
+    while True:
+        size, _, framed = framed.partition(b"\r\n")
+        if size == b"0":
+            name, _, value = framed.partition(b":")
+            assert (name, value[-4:]) == (b"x-amz-checksum-crc32c", b"\r\n\r\n")
+            return found, int.from_bytes(b64decode(value))
+        end = int(size, 16)
+        assert framed[end : end + 2] == b"\r\n"
+        found, framed = found + framed[:end], framed[end + 2 :]
+
+
 @pytest.mark.parametrize("size", [0, 5, LARGE])
 def test_a_body_arrives_whole_and_its_etag_comes_back_without_quotes(size: int) -> None:
     """Whether the server was asked first or not."""
     with serving(Server()) as server, Client(server.at) as client:
         assert client.put("it", "/lake/a", size, "text/csv", pieces(size)).etag == "abc"
-    assert server.received == [bytes(size)]
+    assert content(server.received[0]) == (bytes(size), crc32c(bytes(size)))
     assert server.headers[0]["content-type"] == "text/csv"
+    assert server.headers[0]["x-amz-decoded-content-length"] == str(size)
+
+
+@pytest.mark.parametrize("size", [framing.CHUNK - 1, framing.CHUNK, 2 * framing.CHUNK + 1])
+def test_a_body_is_framed_the_same_however_it_is_cut(size: int) -> None:
+    """Pieces go over the bounds of chunks; the length is known before the first of them."""
+    raw = bytes(range(251)) * (size // 251 + 1)
+    for step in (70_001, framing.CHUNK, size):
+        cut = (raw[start : min(start + step, size)] for start in range(0, size, step))
+        framed = b"".join(framing.body(size, cut))
+        assert content(framed) == (raw[:size], crc32c(raw[:size]))
+        assert framing.headers(size)["content-length"] == str(len(framed))
 
 
 def test_the_body_is_not_hashed_for_the_signature() -> None:
-    """The server is told so."""
+    """The server is told so, and what it must compare itself."""
     with serving(Server()) as server, Client(server.at) as client:
         client.put("it", "/lake/a", 5, "text/csv", pieces(5))
-    assert server.headers[0]["x-amz-content-sha256"] == "UNSIGNED-PAYLOAD"
-    assert "x-amz-content-sha256" in server.headers[0]["authorization"]
+    assert server.headers[0]["x-amz-content-sha256"] == "STREAMING-UNSIGNED-PAYLOAD-TRAILER"
+    assert server.headers[0]["x-amz-trailer"] == "x-amz-checksum-crc32c"
+    for signed in ("x-amz-content-sha256", "x-amz-trailer", "x-amz-decoded-content-length"):
+        assert signed in server.headers[0]["authorization"]
 
 
 def test_many_objects_take_one_connection() -> None:
