@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import signal
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.scenarios.engine_door import Door
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
+    from pathlib import Path
 
     from tests.scenarios.scene import Scene
 
@@ -196,9 +201,29 @@ def nothing_in_force(scene: Scene) -> None:
 
 def overdue(scene: Scene) -> None:
     """The time of what is in force is over, and nobody has healed it; asks no verb, for that would."""
-    import json
-    import time
-
     entries = [json.loads(path.read_text()) for path in scene.state.glob("envctl/*/faults/*.json")]
     assert entries
     assert all(entry["expires"]["monotonic"] < time.monotonic() for entry in entries)
+
+
+def test_an_engine_that_goes_away_while_it_is_healed_is_waited_for(shared: Scene, tmp_path: Path) -> None:
+    """As while it restarts: the warden goes on when it is back."""
+    door = Door(tmp_path / "engine.sock")
+    door.open()
+    try:
+        shared.envctl("chaos", "pause", "redis", "--detach", "--for", "1s", environ={"DOCKER_HOST": door.url})
+        door.shut()
+        shared.eventually(lambda: overdue(shared))
+        shared.eventually(lambda: told(shared, "fault.healing"))
+        paused(shared)
+        door.open()
+        shared.eventually(lambda: running(shared))
+        shared.eventually(lambda: told(shared, "fault.healed"))
+    finally:
+        door.shut()
+
+
+def told(scene: Scene, event: str) -> None:
+    """The history ends with that."""
+    [history] = scene.state.glob("envctl/*/faults/history.jsonl")
+    assert f'"event": "{event}"' in history.read_text().splitlines()[-1]
