@@ -136,6 +136,9 @@ class KeepsData(Protocol):
     data_directory: str
     """The folder in the container, also behind a volume."""
 
+    writes_need_room: bool
+    """Whether a write needs new room on the disk; False where it goes into room that was taken before."""
+
     def write(self, at: Endpoint, timeout: float) -> None:
         """Have one small write reach the disk by the service's own protocol, and leave nothing of it behind.
 

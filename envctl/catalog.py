@@ -8,9 +8,20 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from envctl.faults.cpu_starve import CpuStarve
+from envctl.faults.crash_loop import CrashLoop
+from envctl.faults.disk_full import DiskFull
+from envctl.faults.exhaust_descriptors import ExhaustDescriptors
+from envctl.faults.kill import Kill
 from envctl.faults.kill_mid_transaction import KillMidTransaction
+from envctl.faults.memory_pressure import MemoryPressure
+from envctl.faults.oom_kill import OomKill
 from envctl.faults.pause import Pause
+from envctl.faults.read_only_disk import ReadOnlyDisk
+from envctl.faults.restart import Restart
 from envctl.faults.revoke_credentials import RevokeCredentials
+from envctl.faults.slow_disk import SlowDisk
+from envctl.faults.stop import Stop
 from envctl.services.kafka import Kafka
 from envctl.services.minio import Minio
 from envctl.services.postgres import Postgres
@@ -39,5 +50,23 @@ PROFILES: Mapping[str, tuple[str, ...]] = MappingProxyType(
 """The profiles of compose/services/*.yaml, which are the truth; a contract test holds them together."""
 
 FAULTS: Mapping[str, type[Fault]] = MappingProxyType(
-    {fault.name: fault for fault in (KillMidTransaction, RevokeCredentials, Pause)}
+    {
+        fault.name: fault
+        for fault in (
+            KillMidTransaction,
+            RevokeCredentials,
+            Kill,
+            Stop,
+            Restart,
+            Pause,
+            CrashLoop,
+            OomKill,
+            CpuStarve,
+            MemoryPressure,
+            ExhaustDescriptors,
+            DiskFull,
+            SlowDisk,
+            ReadOnlyDisk,
+        )
+    }
 )

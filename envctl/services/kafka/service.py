@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from envctl.protocols import NotReady
 from envctl.services.kafka import requests
 from envctl.services.kafka.chaos import KafkaCredentials
+from envctl.services.kafka.chaos.disk import KafkaDisk
 from envctl.services.kafka.handle import KafkaHandle
 from envctl.services.kafka.requests import Acl, Operation, Resource
 from envctl.services.kafka.sasl import SCRAM, login_plain, login_scram, set_scram
@@ -48,7 +49,7 @@ def rights() -> tuple[Acl, ...]:
     )
 
 
-class Kafka(KafkaCredentials):
+class Kafka(KafkaCredentials, KafkaDisk):
     """One broker in ZooKeeper mode with a plaintext and a SASL listener on this machine."""
 
     name = "kafka"

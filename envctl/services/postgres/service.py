@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from envctl.protocols import NotReady
 from envctl.services.postgres.chaos.credentials import PostgresCredentials
+from envctl.services.postgres.chaos.disk import PostgresDisk
 from envctl.services.wire import admin_of, app_of
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ class PostgresHandle:
         return psycopg.connect(self.url, **options)
 
 
-class Postgres(PostgresCredentials):
+class Postgres(PostgresCredentials, PostgresDisk):
     """PostgreSQL 17 with full durability unless `fast`."""
 
     name = "postgres"

@@ -11,6 +11,7 @@ from urllib.parse import quote
 from envctl.errors import redact
 from envctl.protocols import NotReady
 from envctl.services.redis.chaos.credentials import RedisCredentials
+from envctl.services.redis.chaos.disk import RedisDisk
 from envctl.services.wire import Wire, admin_of, app_of
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ class RedisHandle:
         return redis.Redis(**{**known, "username": app.username, "password": app.password, **options})
 
 
-class Redis(RedisCredentials):
+class Redis(RedisCredentials, RedisDisk):
     """Redis 8 (or 7) with an append-only file synced every second."""
 
     name = "redis"

@@ -65,7 +65,7 @@ static void tell(const char *call, const char *path, const char *problem) {
         call, path, problem);
     for (int i = 0; i < length; i++) if (line[i] < ' ' || line[i] == '\\') line[i] = '?';
     memset(line + length, ' ', sizeof line - length);
-    if (pwrite(ledger, line, sizeof line, 16) < 0) perror("the ledger");
+    if (pwrite(ledger, line, sizeof line, 0) < 0) perror("the ledger");
 }
 
 static void fail(const char *what, int error) {
@@ -339,7 +339,6 @@ static void watch(const sigset_t *signals) {
 int main(int count, char **values) {
     if (count != 8) return 2;
     if ((ledger = open(values[1], O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0600)) < 0) return 3;
-    dprintf(ledger, "%-15d\n", getpid());
     folder = values[4], wanted = atoi(values[5]), error_number = atoi(values[6]), delay = atoll(values[7]);
     sigset_t signals;
     sigemptyset(&signals);

@@ -1,0 +1,28 @@
+"""What a full, read-only or slow disk means to PostgreSQL: where its data lies, and a write that reaches it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from envctl.services.wire import admin_of
+
+if TYPE_CHECKING:
+    from envctl.model import Endpoint
+
+
+class PostgresDisk:
+    """`KeepsData`."""
+
+    data_directory = "/var/lib/postgresql/data"
+    writes_need_room = True
+
+    def write(self, at: Endpoint, timeout: float) -> None:
+        """Have a file made and taken back with its transaction, then a commit flushed that says nothing."""
+        from envctl.services.postgres.session import Session
+
+        # In the database `postgres`: a session in `app` would be in the way of a reset.
+        with Session(at, admin_of(at), "postgres", timeout) as session:
+            session.query("BEGIN; CREATE TABLE envctl_write (x int); ROLLBACK")
+            session.query(
+                "BEGIN; SET LOCAL synchronous_commit = on; SELECT pg_logical_emit_message(true, 'envctl', ''); COMMIT"
+            )

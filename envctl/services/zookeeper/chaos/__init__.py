@@ -1,0 +1,1 @@
+"""How ZooKeeper can be hurt where that takes knowledge of ZooKeeper: its disk."""
