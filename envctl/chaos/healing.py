@@ -19,7 +19,7 @@ from envctl.site import Dice
 from envctl.waiting import Deadline, TimedOut, until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from envctl.chaos.ward import Ward
     from envctl.faults.fault import Fault
@@ -104,6 +104,11 @@ def fault_of(entry: Entry) -> Fault:
     return FAULTS[entry.fault](**entry.parameters)
 
 
+def locked_out(others: Sequence[Entry], service: str) -> bool:
+    """Whether one of these faults keeps an identity of that service out: then it answers, but not to that one."""
+    return any(claim.startswith("identity") for other in others if other.service == service for claim in other.claims)
+
+
 def _heal(ward: Ward, entry: Entry, site: Site | None, within: float | None) -> Healed:
     fault, clock = fault_of(entry), Deadline(0)
     deadline = Deadline(fault.heals_within if within is None else within)
@@ -121,7 +126,8 @@ def _heal(ward: Ward, entry: Entry, site: Site | None, within: float | None) -> 
     ward.journal.say("fault.healing", entry)
     try:
         site = site or _repeat(lambda: _site(ward, entry), deadline, f"{entry.service} found")
-        site.locked_out = _locked_out(ward, entry)
+        others = [other for other in ward.journal.entries() if other.id != entry.id]
+        site.locked_out = locked_out(others, entry.service)
         _require_same(site, entry, fault)
         _repeat(lambda: fault.undo(site, entry.plan), deadline, f"{entry.fault} undone")
         evidence = _repeat(lambda: fault.recovered(site, entry.plan), deadline, f"{entry.service} as it was before")
@@ -168,12 +174,6 @@ def _site(ward: Ward, entry: Entry) -> Site:
         raise Lost("its environment is gone") from error
     except UnknownName as error:
         raise Lost("its container is gone") from error
-
-
-def _locked_out(ward: Ward, entry: Entry) -> bool:
-    """Whether another fault on the service keeps an identity out: then it answers, but not to that one."""
-    others = (other for other in ward.journal.entries() if other.service == entry.service and other.id != entry.id)
-    return any(claim.startswith("identity") for other in others for claim in other.claims)
 
 
 def _require_same(site: Site, entry: Entry, fault: Fault) -> None:

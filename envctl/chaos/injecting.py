@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from envctl.catalog import FAULTS
 from envctl.chaos import warden
-from envctl.chaos.healing import fault_of, heal
+from envctl.chaos.healing import fault_of, heal, locked_out
 from envctl.chaos.injection import Injection
 from envctl.engine import owner
 from envctl.errors import (
@@ -148,6 +148,7 @@ def _planned(ward: Ward, fault: Fault, site: Site, wish: Wish) -> Entry:
                 f"{other.fault} ({other.id}) keeps it from answering for {other.expires.left:.0f} s more",
                 f"`envctl chaos heal {other.id}` first, or inject them the other way round",
             )
+    site.locked_out = locked_out(others, site.name)
     try:
         plan = fault.plan(site)
     except NotReady as reason:

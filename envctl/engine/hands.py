@@ -8,6 +8,8 @@ environment's label, so that `down` removes it with the rest.
 from __future__ import annotations
 
 import json
+import math
+import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, cast
 
@@ -60,15 +62,25 @@ class Hands:
 
     def stop(self, container: str, grace: float) -> None:
         """Ask it to end, and kill it after `grace` seconds; one that is stopped is fine."""
-        self._do(lambda: self._engine.api.stop(container, timeout=round(grace)))
+        self._do(lambda: self._engine.api.stop(container, timeout=math.ceil(grace)))
 
     def restart(self, container: str, grace: float) -> None:
         """Stop as `stop`, then start."""
-        self._do(lambda: self._engine.api.restart(container, timeout=round(grace)))
+        self._do(lambda: self._engine.api.restart(container, timeout=math.ceil(grace)))
 
     def inspect(self, container: str) -> dict[str, Any]:
         """All that the engine says of it."""
         return dict(self._do(lambda: self._engine.api.inspect_container(container)))
+
+    def signals_since(self, container: str, when: float) -> list[str]:
+        """The numbers of the signals that the engine has sent to its main process since then, a Unix time in seconds
+        by the engine's clock; as far back as the engine remembers (256 events).
+        """
+        # In fractions of a second, which the engine understands: with an end in the future it would wait for that.
+        since, until = cast("Any", when), cast("Any", time.time())
+        filters = {"container": container, "event": "kill"}
+        events = self._do(lambda: list(self._engine.api.events(since, until, filters, decode=True)))
+        return [event["Actor"]["Attributes"]["signal"] for event in events]
 
     def set_restart_policy(self, container: str, policy: Mapping[str, Any]) -> None:
         """`{"Name": "always", "MaximumRetryCount": 0}`, as `inspect` shows it under HostConfig.RestartPolicy."""
@@ -129,7 +141,7 @@ class Hands:
         """Run a command in the surgeon and wait for it."""
         return self.execute(self.surgeon(environment), command)
 
-    def operation(self, environment: str, name: str, **arguments: object) -> Any:  # noqa: ANN401 - its JSON
+    def operation(self, environment: str, name: str, /, **arguments: object) -> Any:  # noqa: ANN401 - its JSON
         """Run `module.function` of `envctl.engine.operations` in the surgeon; what it returned.
 
         Raises:

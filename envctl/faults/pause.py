@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from envctl.faults.ending import require_back
 from envctl.faults.fault import JSON, Abode, Fault
 from envctl.model import State
 from envctl.protocols import NotReady
@@ -52,14 +53,13 @@ class Pause(Fault):
         return {"state": str(State.PAUSED)}
 
     def undo(self, site: Site, plan: JSON) -> None:
-        """Let it go on."""
+        """Let it go on; where it ended meanwhile, start it."""
         del plan
         if site.now().state is State.PAUSED:
             site.hands.unpause(site.container.id)
+        site.bring_up()
 
     def recovered(self, site: Site, plan: JSON) -> JSON:
         """It answers its own protocol."""
         del plan
-        site.running()
-        site.ping()
-        return {"state": str(State.RUNNING), "ping": "answered"}
+        return require_back(site)

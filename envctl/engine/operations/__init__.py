@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-_BASE = ("processes", "cgroups", "leases")
+_BASE = ("processes", "cgroups", "leases", "limits")
 """What the others use, in the order in which they use one another."""
 
 _RUN = """

@@ -17,7 +17,8 @@ def look(pid: int) -> dict[str, Any]:
     limit no further file can be opened, while those that are open stay.
     """
     group = cgroups.find(pid, "memory")
-    found = (_describe(member) for member in cgroups.members(group["folder"]))
+    others = (member for member in cgroups.members(group["folder"]) if member != pid)
+    found = (_describe(member) for member in (pid, *others))
     return {"group": group, "processes": [process for process in found if process]}
 
 
@@ -50,6 +51,8 @@ def give_back(group: dict[str, Any], recorded: list[dict[str, Any]], token: str)
 
 def differences(group: dict[str, Any], recorded: list[dict[str, Any]]) -> list[str]:
     """Which processes have not the limit that they, or those that they were forked from, had."""
+    if not cgroups.is_there(group):
+        return []
     now = (_describe(pid) for pid in cgroups.members(group["folder"]))
     pairs = ((process, _origin(process["pid"], recorded)) for process in now if process)
     return [

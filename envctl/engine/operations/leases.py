@@ -24,8 +24,8 @@ def fork(token: str, act: Callable[[], object]) -> None:
     try:
         os.setsid()
         nothing = os.open(os.devnull, os.O_RDWR)
-        for stream in (0, 1, 2):
-            os.dup2(nothing, stream)
+        for standard in (0, 1, 2):
+            os.dup2(nothing, standard)
         act()
     finally:
         os._exit(0)

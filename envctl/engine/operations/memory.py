@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import signal
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from envctl.engine.operations import cgroups, leases, limits, processes
+from envctl.engine.operations import cgroups, limits, processes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 _BLOCK = 1 << 18
+_LOOK = 0.005
+"""Seconds between two looks at a child."""
+
+
+def look(pid: int) -> dict[str, Any]:
+    """The group of a process, its limits, and what it uses."""
+    seen = limits.look(pid, "memory")
+    return {**seen, "used": used(seen["group"])}
 
 
 def used(group: dict[str, Any]) -> int:
@@ -48,7 +57,7 @@ def press(group: dict[str, Any], most: int, seconds: float) -> dict[str, Any]:
     def refused() -> str:
         return "held back" if _held_back(group) > before else ""
 
-    return _in_child(group, lambda: _fill(most, seconds, refused), seconds)
+    return _in_child(group, lambda tell: _fill(most, seconds, refused, tell), seconds)
 
 
 def overfill(
@@ -63,20 +72,24 @@ def overfill(
     give the limit back. How many it has killed, and whether the victim is gone.
     """
     before = _kills(group)
+
+    def killed() -> int:
+        return _kills(group) - before
+
     limits.impose(group, limits_before, wanted, token, seconds)
     try:
         _prefer(victim, 1000)
-        filled = _in_child(group, lambda: _fill(1 << 40, seconds, lambda: _kills(group) - before), seconds)
+        filled = _in_child(group, lambda tell: _fill(1 << 40, seconds, killed, tell), seconds)
     finally:
-        spare(victim)
-        limits.lift(group, limits_before, token)
+        relieve(group, limits_before, victim, token)
     gone = processes.started(victim["pid"]) != victim["began"]
     return {"oom_kills": int(filled["refused"] or 0), "gone": gone}
 
 
-def spare(victim: dict[str, Any]) -> None:
-    """Take the preference back from a victim that lives."""
+def relieve(group: dict[str, Any], limits_before: dict[str, str], victim: dict[str, Any], token: str) -> bool:
+    """Give the limits back, and a victim that lives its score; False when the group went."""
     _prefer(victim, victim["score"])
+    return limits.lift(group, limits_before, token)
 
 
 def _prefer(victim: dict[str, Any], score: int) -> None:
@@ -101,7 +114,7 @@ def _held_back(group: dict[str, Any]) -> int:
     return 0 if group["version"] == 1 else cgroups.table(group, "memory.events")["high"]
 
 
-def _fill(most: int, seconds: float, refused: Callable[[], object]) -> dict[str, Any]:
+def _fill(most: int, seconds: float, refused: Callable[[], object], tell: Callable[[dict[str, Any]], None]) -> None:
     over, taken, block = time.monotonic() + seconds, 0, bytes(_BLOCK)
     file = os.memfd_create("ballast")
     while taken < most and time.monotonic() < over:
@@ -110,37 +123,58 @@ def _fill(most: int, seconds: float, refused: Callable[[], object]) -> dict[str,
         except OSError as error:
             if error.errno not in {errno.ENOMEM, errno.ENOSPC}:
                 raise
-            return {"bytes": taken, "refused": errno.errorcode[error.errno]}
-        if why := refused():
-            return {"bytes": taken, "refused": why}
-    return {"bytes": taken, "refused": ""}
+            tell({"bytes": taken, "refused": errno.errorcode[error.errno]})
+            return
+        why = refused()
+        tell({"bytes": taken, "refused": why})
+        if why:
+            return
 
 
-def _in_child(group: dict[str, Any], act: Callable[[], dict[str, Any]], seconds: float) -> dict[str, Any]:
-    """Have a child do something under the group's limits: one that stands still there is killed, and refused."""
-    import json
-
+def _in_child(
+    group: dict[str, Any], act: Callable[[Callable[[dict[str, Any]], None]], None], seconds: float
+) -> dict[str, Any]:
+    """Have a child do something under the group's limits; what it told last. One that waits for memory there, which
+    nothing will free, is killed: it was refused.
+    """
     reading, writing = os.pipe()
+    os.set_blocking(reading, False)
     child = os.fork()
     if not child:
-        os.close(reading)
         try:
             cgroups.join(group)
-            os.write(writing, json.dumps(act()).encode())
+            act(lambda found: _tell(writing, found))
         finally:
             os._exit(0)
     os.close(writing)
-    over = time.monotonic() + seconds + 1
+    over, told, waits = time.monotonic() + seconds + 1, b"", False
     while os.waitpid(child, os.WNOHANG) == (0, 0):
-        if time.monotonic() > over:
+        told = _heard(reading, told)
+        waits = _waits(group) or time.monotonic() > over
+        if waits:
             os.kill(child, signal.SIGKILL)
             os.waitpid(child, 0)
             break
-        time.sleep(0.005)
-    answer = os.read(reading, 4096)
-    return json.loads(answer) if answer else {"bytes": 0, "refused": "stands still"}
+        time.sleep(_LOOK)
+    lines = _heard(reading, told).splitlines()
+    last: dict[str, Any] = json.loads(lines[-1]) if lines else {"bytes": 0, "refused": ""}
+    return {**last, "refused": "waits"} if waits else last
 
 
-def end(token: str) -> int:
-    """End what would give a limit back by itself."""
-    return leases.end(token)
+def _tell(pipe: int, found: dict[str, Any]) -> None:
+    os.write(pipe, json.dumps(found).encode() + b"\n")
+
+
+def _heard(pipe: int, before: bytes) -> bytes:
+    with suppress(BlockingIOError):
+        while new := os.read(pipe, 65536):
+            before += new
+    return before
+
+
+def _waits(group: dict[str, Any]) -> bool:
+    """Whether processes of the group stand still for want of memory: with version 1, where none may be killed."""
+    if group["version"] != 1:
+        return False
+    state = cgroups.table(group, "memory.oom_control")
+    return bool(state["oom_kill_disable"] and state["under_oom"])

@@ -1,0 +1,135 @@
+"""Leave a service hardly any memory."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from envctl.errors import FaultUnfit
+from envctl.faults.ending import require_back
+from envctl.faults.fault import JSON, Abode, Fault, parameter
+from envctl.faults.values import read, size
+from envctl.protocols import NotReady
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from envctl.protocols import Service
+    from envctl.site import Site
+
+MIB = 1 << 20
+_FAIL_OPEN = 10.0
+"""Seconds after its time at which the limit goes by itself, when nobody has taken it away."""
+_SLACK = 32 * MIB
+"""How much more than was left may be had before that counts as no pressure: the service gives some back meanwhile."""
+
+
+def leave(value: Any) -> int:  # noqa: ANN401 - what a caller gave
+    """A size of at least 1 MiB."""
+    number, wanted = read(size, value)
+    if wanted or number < MIB:
+        raise ValueError("a size of at least 1MiB, such as 16MiB")
+    return int(number)
+
+
+@dataclass(frozen=True)
+class MemoryPressure(Fault):
+    """Lower the memory limit of the service to what it uses now and `leave` more; nothing is killed for it.
+
+    The cache of its files goes at once, so reads come from the disk. What asks for more than is left waits or is
+    refused: with version 1 of control groups a process that touches new memory stands still, and calls that need the
+    kernel's (a fork, a socket's buffer) fail with ENOMEM, until it is healed; with version 2 they are slowed down
+    (`memory.high`). So a live client's small requests are answered, large ones hang, and new connections may do
+    either. For what happens when the kernel kills, use `oom-kill`.
+
+    The limits are written into the group itself and the recorded numbers come back; by themselves 10 s after its time.
+    """
+
+    name: ClassVar[str] = "memory-pressure"
+    summary: ClassVar[str] = "Leave it hardly any memory; nothing is killed for it."
+    lives_in: ClassVar[Abode] = Abode.PROCESS
+    silences: ClassVar[bool] = True
+    bites_within: ClassVar[float] = 30.0
+    heals_within: ClassVar[float] = 180.0
+
+    leave: int = parameter(16 * MIB, "How much more than it uses now it may have.", kind=leave, metavar="SIZE")
+
+    @classmethod
+    def unfit(cls, service: Service) -> str:
+        """Every container has a control group."""
+        del service
+        return ""
+
+    def problems(self, service: Service) -> Iterable[str]:
+        """Too little to stand on."""
+        del service
+        if wanted := read(leave, self.leave)[1]:
+            yield f"--leave: wanted {wanted}, found {self.leave!r}"
+
+    def claims(self, site: Site) -> Sequence[str]:
+        """The memory limit."""
+        del site
+        return ("memory limit",)
+
+    def plan(self, site: Site) -> JSON:
+        """Its group, its limits, and what it uses."""
+        site.running()
+        seen = self._look(site)
+        limit, now = seen["used"] + self.leave, allowed(seen["limits"])
+        if now is not None and now <= limit:
+            raise FaultUnfit(
+                f"less memory for {site.name} than it has",
+                f"it has {max(0, now - seen['used']) // MIB} MiB left of its limit, of {now // MIB} MiB",
+                "ask for a smaller --leave",
+            )
+        old = seen["group"]["version"] == 1
+        # First that nothing is killed, then the limit.
+        wanted = (
+            {"memory.oom_control": "1", "memory.limit_in_bytes": _pages(limit)}
+            if old
+            else {"memory.high": _pages(limit)}
+        )
+        return {**seen, "wanted": wanted, "token": secrets.token_hex(8)}
+
+    def apply(self, site: Site, plan: JSON) -> None:
+        """Set the limit."""
+        change = {key: plan[key] for key in ("group", "limits", "wanted", "token")}
+        site.hands.operation(site.environment, "limits.impose", seconds=site.lasts + _FAIL_OPEN, **change)
+
+    def bites(self, site: Site, plan: JSON) -> JSON:
+        """How much memory could be had under its limit before it was refused."""
+        asked: JSON = {"group": plan["group"], "most": self.leave + _SLACK, "seconds": 5.0}
+        found: JSON = site.hands.operation(site.environment, "memory.press", **asked)
+        if not found["refused"]:
+            raise NotReady(f"{found['bytes'] // MIB} MiB could be had")
+        return {"limit": plan["wanted"], "left": found["bytes"], "refused": found["refused"]}
+
+    def undo(self, site: Site, plan: JSON) -> None:
+        """Give the limits back; where the service ended meanwhile, start it."""
+        change = {key: plan[key] for key in ("group", "limits", "token")}
+        site.hands.operation(site.environment, "limits.lift", **change)
+        site.bring_up()
+
+    def recovered(self, site: Site, plan: JSON) -> JSON:
+        """It answers, and its limits are the recorded ones."""
+        back = require_back(site)
+        if (now := self._look(site)["limits"]) != plan["limits"]:
+            raise NotReady(f"its limits are {now} instead of {plan['limits']}")
+        return {**back, "limits": plan["limits"]}
+
+    def _look(self, site: Site) -> JSON:
+        pid = site.hands.pid(site.container.id)
+        seen: JSON = site.hands.operation(site.environment, "memory.look", pid=pid)
+        return seen
+
+
+def allowed(limits: dict[str, str]) -> int | None:
+    """The lowest limit in bytes; None without one."""
+    found = [limits.get(file, "max") for file in ("memory.limit_in_bytes", "memory.max", "memory.high")]
+    numbers = [int(value) for value in found if value != "max"]
+    return min(numbers, default=None)
+
+
+def _pages(number: int) -> str:
+    return str(number - number % 4096)
