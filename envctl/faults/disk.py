@@ -96,7 +96,7 @@ class DiskFault(Fault):
         token = secrets.token_hex(8)
         return {
             "ledger": f"/run/envctl-{token}",
-            "seconds": round(site.lasting) + _GRACE,
+            "seconds": round(site.lasts) + _GRACE,
             "started_at": site.container.started_at,
             "write_ms": write_ms(site),
         }
@@ -118,6 +118,8 @@ class DiskFault(Fault):
 
     def recovered(self, site: Site, plan: JSON) -> JSON:
         """No thread is traced, the service answers, and a write reaches its disk."""
+        # Of what was refused a server may die later than the tracer.
+        site.bring_up()
         site.running()
         pid = site.hands.pid(site.container.id)
         found = site.hands.operation(site.environment, "tracing.threads", pid=pid)
