@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from envctl.protocols import NotReady
 from envctl.services.minio.chaos.credentials import MinioCredentials
+from envctl.services.minio.chaos.disk import MinioDisk
 from envctl.services.wire import admin_of, app_of
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ class MinioHandle:
         return minio.Minio(self.endpoint.address, **{**known, **options})
 
 
-class Minio(MinioCredentials):
+class Minio(MinioCredentials, MinioDisk):
     """MinIO with one drive."""
 
     name = "minio"
