@@ -91,13 +91,12 @@ class OomKill(Fault):
         )
 
     def bites(self, site: Site, plan: JSON) -> JSON:
-        """The kernel's count, and the victim."""
-        killed = site.kept["killed"]
-        if not killed["oom_kills"] or not killed["gone"]:
+        """The kernel's count, where the group was there long enough to be asked, and what the engine heard of it."""
+        killed, now = site.kept["killed"], site.now()
+        if not killed["gone"] or not (killed["oom_kills"] or now.oom_killed):
             raise NotReady(f"the kernel killed {killed['oom_kills']} processes; the victim is gone: {killed['gone']}")
-        now = site.now()
-        named = {"name": plan["victim"]["name"], "pid": plan["victim"]["pid"], "bytes": plan["victim"]["bytes"]}
-        return {"oom_kills": killed["oom_kills"], "victim": named, "engine_says_oom_killed": now.oom_killed}
+        victim = {key: plan["victim"][key] for key in ("name", "pid", "bytes")}
+        return {"oom_kills": killed["oom_kills"], "victim": victim, "engine_says_oom_killed": now.oom_killed}
 
     def undo(self, site: Site, plan: JSON) -> None:
         """Give the limits back where they still are lowered, and start what ended."""

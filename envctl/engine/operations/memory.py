@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import json
 import os
 import signal
 import time
@@ -50,14 +49,14 @@ def describe(pid: int) -> dict[str, Any]:
 def press(group: dict[str, Any], most: int, seconds: float) -> dict[str, Any]:
     """Take memory under the group's limits, at most so much and so long: how much there was, and how it was refused.
 
-    The memory belongs to a file that has no name, so that none of it is left, and no page fault waits for it.
+    The memory belongs to a file that has no name, so that none of it is left.
     """
-    before = _held_back(group)
+    before = _slowed(group)
 
-    def refused() -> str:
-        return "held back" if _held_back(group) > before else ""
+    def enough() -> str:
+        return "waits" if _waits(group) else "slowed" if _slowed(group) > before else ""
 
-    return _in_child(group, lambda tell: _fill(most, seconds, refused, tell), seconds)
+    return _fill(group, most, seconds, enough)
 
 
 def overfill(
@@ -71,19 +70,23 @@ def overfill(
     """Lower the limit, have the kernel prefer the victim, and fill the group until the kernel has killed one; then
     give the limit back. How many it has killed, and whether the victim is gone.
     """
-    before = _kills(group)
+    before, seen, over = _kills(group), 0, time.monotonic() + seconds
 
-    def killed() -> int:
-        return _kills(group) - before
+    def killed() -> str:
+        return str(_kills(group) - before or "")
 
     limits.impose(group, limits_before, wanted, token, seconds)
     try:
         _prefer(victim, 1000)
-        filled = _in_child(group, lambda tell: _fill(1 << 40, seconds, killed, tell), seconds)
+        seen = int(_fill(group, 1 << 40, seconds, killed)["refused"] or 0)
+    except OSError:
+        pass  # the container went, and its group, before it could be asked; the engine heard of it
     finally:
         relieve(group, limits_before, victim, token)
-    gone = processes.started(victim["pid"]) != victim["began"]
-    return {"oom_kills": int(filled["refused"] or 0), "gone": gone}
+    # One that was killed needs a moment to give hundreds of megabytes back.
+    while processes.started(victim["pid"]) == victim["began"] and time.monotonic() < over:
+        time.sleep(_LOOK)
+    return {"oom_kills": seen, "gone": processes.started(victim["pid"]) != victim["began"]}
 
 
 def relieve(group: dict[str, Any], limits_before: dict[str, str], victim: dict[str, Any], token: str) -> bool:
@@ -109,67 +112,9 @@ def _kills(group: dict[str, Any]) -> int:
     return cgroups.table(group, file)["oom_kill"]
 
 
-def _held_back(group: dict[str, Any]) -> int:
+def _slowed(group: dict[str, Any]) -> int:
     """How often version 2 slowed the group down at its high mark; version 1 refuses instead."""
     return 0 if group["version"] == 1 else cgroups.table(group, "memory.events")["high"]
-
-
-def _fill(most: int, seconds: float, refused: Callable[[], object], tell: Callable[[dict[str, Any]], None]) -> None:
-    over, taken, block = time.monotonic() + seconds, 0, bytes(_BLOCK)
-    file = os.memfd_create("ballast")
-    while taken < most and time.monotonic() < over:
-        try:
-            taken += os.write(file, block)
-        except OSError as error:
-            if error.errno not in {errno.ENOMEM, errno.ENOSPC}:
-                raise
-            tell({"bytes": taken, "refused": errno.errorcode[error.errno]})
-            return
-        why = refused()
-        tell({"bytes": taken, "refused": why})
-        if why:
-            return
-
-
-def _in_child(
-    group: dict[str, Any], act: Callable[[Callable[[dict[str, Any]], None]], None], seconds: float
-) -> dict[str, Any]:
-    """Have a child do something under the group's limits; what it told last. One that waits for memory there, which
-    nothing will free, is killed: it was refused.
-    """
-    reading, writing = os.pipe()
-    os.set_blocking(reading, False)
-    child = os.fork()
-    if not child:
-        try:
-            cgroups.join(group)
-            act(lambda found: _tell(writing, found))
-        finally:
-            os._exit(0)
-    os.close(writing)
-    over, told, waits = time.monotonic() + seconds + 1, b"", False
-    while os.waitpid(child, os.WNOHANG) == (0, 0):
-        told = _heard(reading, told)
-        waits = _waits(group) or time.monotonic() > over
-        if waits:
-            os.kill(child, signal.SIGKILL)
-            os.waitpid(child, 0)
-            break
-        time.sleep(_LOOK)
-    lines = _heard(reading, told).splitlines()
-    last: dict[str, Any] = json.loads(lines[-1]) if lines else {"bytes": 0, "refused": ""}
-    return {**last, "refused": "waits"} if waits else last
-
-
-def _tell(pipe: int, found: dict[str, Any]) -> None:
-    os.write(pipe, json.dumps(found).encode() + b"\n")
-
-
-def _heard(pipe: int, before: bytes) -> bytes:
-    with suppress(BlockingIOError):
-        while new := os.read(pipe, 65536):
-            before += new
-    return before
 
 
 def _waits(group: dict[str, Any]) -> bool:
@@ -178,3 +123,47 @@ def _waits(group: dict[str, Any]) -> bool:
         return False
     state = cgroups.table(group, "memory.oom_control")
     return bool(state["oom_kill_disable"] and state["under_oom"])
+
+
+def _fill(group: dict[str, Any], most: int, seconds: float, enough: Callable[[], str]) -> dict[str, Any]:
+    """Have a child take memory under the group's limits, until the kernel refuses it or it is `enough`; that ends it,
+    also where it stands still. The bytes that it got, and why no more.
+    """
+    reading, writing = os.pipe()
+    os.set_blocking(reading, False)
+    child = os.fork()
+    if not child:
+        try:
+            cgroups.join(group)
+            _take(most, writing)
+        finally:
+            os._exit(0)
+    over, told, why = time.monotonic() + seconds, b"", ""
+    while os.waitpid(child, os.WNOHANG) == (0, 0):
+        told = _heard(reading, told)
+        if (why := enough()) or time.monotonic() > over:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+            break
+        time.sleep(_LOOK)
+    words = _heard(reading, told).decode().split() or ["0"]
+    refused = words.pop() if words[-1].isalpha() else ""
+    return {"bytes": int(words[-1]) if words else 0, "refused": why or enough() or refused}
+
+
+def _take(most: int, pipe: int) -> None:
+    taken, block, file = 0, bytes(_BLOCK), os.memfd_create("ballast")
+    while taken < most:
+        try:
+            taken += os.write(file, block)
+        except OSError as error:
+            os.write(pipe, f"{errno.errorcode[error.errno or 0]} ".encode())
+            return
+        os.write(pipe, f"{taken} ".encode())
+
+
+def _heard(pipe: int, before: bytes) -> bytes:
+    with suppress(BlockingIOError):
+        while new := os.read(pipe, 65536):
+            before += new
+    return before
