@@ -53,7 +53,7 @@ class Dice:
 class Site:
     """One service as a fault sees it. `kept` is what one process keeps between the steps of one fault: sessions.
 
-    `lasting` is how many seconds a fault that is being injected may last: what can end by itself ends soon after.
+    `lasts` is how many seconds a fault that is being injected may last: what can end by itself ends soon after.
     """
 
     environment: str
@@ -66,7 +66,6 @@ class Site:
     kept: dict[str, Any] = field(default_factory=dict)
     lasts: float = 30.0
     locked_out: bool = False
-    lasting: float = 0.0
 
     @property
     def name(self) -> str:

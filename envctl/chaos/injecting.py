@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -98,7 +99,6 @@ def inject(ward: Ward, fault: Fault, service: str, wish: Wish) -> Injection:
     seed = secrets.randbelow(1 << 32) if wish.seed is None else wish.seed
     site = ward.site(service, Dice(seed, dict(wish.replayed or {})))
     site.lasts = wish.duration
-    site.lasting = wish.duration
     _require_fit(fault, site)
     with ward.journal.planning():
         entry = _planned(ward, fault, site, wish)
@@ -125,7 +125,11 @@ def _require_fit(fault: Fault, site: Site) -> None:
     """Refuse what cannot be, with all reasons at once."""
     if reason := fault.unfit(site.service):
         raise FaultUnfit(f"{fault.name} on {site.name}", reason, "`envctl chaos list` shows what each service can have")
-    if problems := [Problem(text) for text in fault.problems(site.service)]:
+    found = [*fault.problems(site.service)]
+    # A server that does not answer is told when it is planned.
+    with suppress(NotReady):
+        found += fault.problems_at(site)
+    if problems := [Problem(text) for text in found]:
         raise ConfigurationError(problems, f"parameters that {fault.name} on {site.name} can have")
     if reason := fault.obstacle(site):
         raise FaultUnfit(f"{fault.name} on {site.name}", reason, "`envctl chaos list` shows what can be done here")

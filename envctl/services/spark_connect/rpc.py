@@ -41,7 +41,7 @@ def ask_version(at: Endpoint, identity: Identity, timeout: float) -> None:
         try:
             _analyze(channel, identity, max(deadline - time.monotonic(), 0.001))
         except grpc.RpcError as error:
-            raise NotReady(_reason(error)) from error
+            raise NotReady(reason(error)) from error
 
 
 def _greet(at: Endpoint, timeout: float) -> None:
@@ -53,9 +53,9 @@ def _greet(at: Endpoint, timeout: float) -> None:
 
 
 def _analyze(channel: grpc.Channel, identity: Identity, timeout: float) -> None:
-    session = _field(1, str(uuid.uuid4()).encode())
-    user = _field(2, _field(1, identity.username.encode()))
-    request = session + user + _field(3, _CLIENT.encode())
+    session = field(1, str(uuid.uuid4()).encode())
+    user = field(2, field(1, identity.username.encode()))
+    request = session + user + field(3, _CLIENT.encode())
     token = (("authorization", f"Bearer {identity.password}"),)
 
     def call(method: str, message: bytes, seconds: float) -> bytes:
@@ -64,7 +64,7 @@ def _analyze(channel: grpc.Channel, identity: Identity, timeout: float) -> None:
         return answer
 
     try:
-        answer = call("AnalyzePlan", request + _field(10, b""), timeout * 3 / 4)
+        answer = call("AnalyzePlan", request + field(10, b""), timeout * 3 / 4)
     finally:
         # Also after a failure: an answer that came too late left a session behind.
         call("ReleaseSession", request, timeout / 4)
@@ -72,12 +72,13 @@ def _analyze(channel: grpc.Channel, identity: Identity, timeout: float) -> None:
         raise NotReady("Spark gave no version")
 
 
-def _field(number: int, content: bytes) -> bytes:
+def field(number: int, content: bytes) -> bytes:
     """A length-delimited field; both the number and the length are below 128 here."""
     return bytes([number << 3 | 2, len(content)]) + content
 
 
-def _reason(error: grpc.RpcError) -> str:
+def reason(error: grpc.RpcError) -> str:
+    """What gRPC said, status and words; a refused token is named as such."""
     import grpc
 
     code, details = error.code(), (error.details() or "").partition("\n")[0][:200]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from envctl.errors import EnvctlError
+from envctl.services.spark_connect.chaos.credentials import SparkCredentials
 from envctl.services.spark_connect.rpc import ask_version
 from envctl.services.wire import app_of
 
@@ -55,7 +56,7 @@ class SparkConnectHandle:
         return session
 
 
-class SparkConnect:
+class SparkConnect(SparkCredentials):
     """Spark 4.1 with its Connect server, all in one process."""
 
     name = "spark-connect"

@@ -1,0 +1,241 @@
+"""Refuses every gRPC call to one port, in the network namespace in which it runs.
+
+    python3 -c … begin NAME PORT PID SECONDS STATUS MESSAGE
+    python3 -c … state NAME
+    python3 -c … end NAME
+
+`begin` returns when the gate stands: the process that answers in the server's place, and an nftables table NAME of its
+own that leads new connections to it (loopback excepted) and resets those that were there before. The gate ends after
+SECONDS, by SIGTERM, or when the server's process PID does, and takes its table with it; after its own SIGKILL the
+kernel forgets the port in the table when SECONDS are over. `end` is idempotent. Each prints one line of JSON.
+
+HTTP/2 by RFC 9113: no header is decoded, and what is sent is one trailers-only answer for each call.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import suppress
+
+_PREFACE, _HEADER = 24, 9
+_DATA, _HEADERS, _SETTINGS, _PING, _GOAWAY, _WINDOW, _CONTINUATION, _RESET = 0x0, 0x1, 0x4, 0x6, 0x7, 0x8, 0x9, 0x3
+_ACK, _END_STREAM, _END_HEADERS = 0x1, 0x1, 0x4
+_LAST_STREAM, _LOOK = (1 << 31) - 1, 0.2
+_TABLE = """
+table ip {name} {{
+  set gated {{ type inet_service; flags timeout; elements = {{ {port} timeout {seconds}s }}; }}
+  chain lead {{ type nat hook prerouting priority dstnat - 1; policy accept;
+    iifname != "lo" tcp dport @gated redirect to :{gate};
+  }}
+  chain cut {{ type filter hook input priority filter; policy accept;
+    iifname != "lo" tcp dport @gated reject with tcp reset;
+  }}
+}}
+"""
+
+
+def _run(*command: str, text: str = "") -> str:
+    done = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise OSError(f"{' '.join(command)}: {done.stderr.strip()}")
+    return done.stdout
+
+
+def frame(kind: int, flags: int, stream: int, content: bytes = b"") -> bytes:
+    """One HTTP/2 frame."""
+    return len(content).to_bytes(3, "big") + bytes([kind, flags]) + stream.to_bytes(4, "big") + content
+
+
+def refusal(stream: int, status: int, message: str) -> bytes:
+    """A call's whole answer: headers that are trailers too, and that no more of the call is wanted."""
+    escaped = "".join(c if " " <= c <= "~" and c != "%" else "".join(f"%{b:02X}" for b in c.encode()) for c in message)
+    fields = {"content-type": "application/grpc", "grpc-status": str(status), "grpc-message": escaped[:100]}
+    # HPACK: `:status 200` is number 8 of the static table; the others are literals that enter no table.
+    block = b"\x88" + b"".join(
+        b"\x00" + b"".join(bytes([len(word)]) + word.encode() for word in pair) for pair in fields.items()
+    )
+    return frame(_HEADERS, _END_STREAM | _END_HEADERS, stream, block) + frame(_RESET, 0, stream, bytes(4))
+
+
+class Conversation:
+    """One client's connection: bytes in, bytes out."""
+
+    def __init__(self, status: int, message: str) -> None:
+        self._answer = (status, message)
+        self._buffer, self._greeted = b"", False
+
+    def receive(self, data: bytes) -> bytes:
+        """What to send after these bytes."""
+        self._buffer += data
+        sent = b""
+        if not self._greeted and len(self._buffer) >= _PREFACE:
+            self._buffer, self._greeted = self._buffer[_PREFACE:], True
+            sent += frame(_SETTINGS, 0, 0)
+        while self._greeted and len(self._buffer) >= _HEADER:
+            size = int.from_bytes(self._buffer[:3], "big")
+            if len(self._buffer) < _HEADER + size:
+                break
+            kind, flags, stream = self._buffer[3], self._buffer[4], int.from_bytes(self._buffer[5:_HEADER], "big")
+            content, self._buffer = self._buffer[_HEADER : _HEADER + size], self._buffer[_HEADER + size :]
+            sent += self._reply(kind, flags, stream, content)
+        return sent
+
+    def _reply(self, kind: int, flags: int, stream: int, content: bytes) -> bytes:
+        if kind in {_SETTINGS, _PING} and not flags & _ACK:
+            return frame(kind, _ACK, 0, content if kind == _PING else b"")
+        if kind == _DATA and content:
+            # A message that nobody reads must not use up what the connection may send.
+            return frame(_WINDOW, 0, 0, len(content).to_bytes(4, "big"))
+        if kind in {_HEADERS, _CONTINUATION} and flags & _END_HEADERS:
+            return refusal(stream, *self._answer)
+        return b""
+
+
+class Gate:
+    """Listens, and refuses."""
+
+    def __init__(self, status: int, message: str) -> None:
+        self._answer = (status, message)
+        # All addresses: a redirected connection arrives at that of its interface.
+        self.listener = socket.create_server(("0.0.0.0", 0), backlog=128)  # noqa: S104
+        self.port: int = self.listener.getsockname()[1]
+        self._poll = select.poll()
+        self._poll.register(self.listener, select.POLLIN)
+        self._clients: dict[int, tuple[socket.socket, Conversation]] = {}
+
+    def serve(self, seconds: float) -> None:
+        """Answer whoever speaks within this time."""
+        for descriptor, _ in self._poll.poll(seconds * 1000):
+            if descriptor == self.listener.fileno():
+                self._accept()
+            else:
+                self._talk(descriptor)
+
+    def close(self) -> None:
+        """Send everybody away; they may come back."""
+        self.listener.close()
+        for client, _ in self._clients.values():
+            with suppress(OSError):
+                client.send(frame(_GOAWAY, 0, 0, _LAST_STREAM.to_bytes(4, "big") + bytes(4)))
+            client.close()
+
+    def _accept(self) -> None:
+        client, _ = self.listener.accept()
+        client.settimeout(1.0)
+        self._clients[client.fileno()] = (client, Conversation(*self._answer))
+        self._poll.register(client, select.POLLIN)
+
+    def _talk(self, descriptor: int) -> None:
+        client, conversation = self._clients[descriptor]
+        try:
+            data = client.recv(65536)
+            if data:
+                client.sendall(conversation.receive(data))
+                return
+        except OSError:
+            pass  # it went; so does its connection here
+        self._poll.unregister(client)
+        del self._clients[descriptor]
+        client.close()
+
+
+def _place(name: str) -> str:
+    """Where the gate's process id stands while it lives."""
+    return f"/run/{name}.pid"
+
+
+def _alive(name: str) -> int:
+    """The gate's process id, 0 when it is gone."""
+    with suppress(OSError, ValueError):
+        with open(_place(name)) as file:  # noqa: PTH123 - the smallest standard library
+            pid = int(file.read())
+        with open(f"/proc/{pid}/cmdline", "rb") as file:  # noqa: PTH123
+            return pid if name.encode() in file.read().split(b"\0") else 0
+    return 0
+
+
+def _standing(name: str) -> bool:
+    return f"table ip {name}\n" in _run("nft", "list", "tables")
+
+
+def _remove(name: str) -> None:
+    if _standing(name):
+        with suppress(OSError):  # another one was faster; `state` sees it where it was not
+            _run("nft", "delete", "table", "ip", name)
+
+
+def begin(name: str, port: int, pid: int, seconds: int, answer: tuple[int, str]) -> None:
+    """Put the gate up, and leave it to itself."""
+    reader, writer = os.pipe()
+    if os.fork():
+        os.close(writer)
+        with os.fdopen(reader) as report:
+            said = report.read()
+        sys.stdout.write(said)
+        sys.exit(0 if said else 1)
+    os.setsid()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    gate = Gate(*answer)
+    try:
+        with open(_place(name), "w") as file:  # noqa: PTH123
+            file.write(str(os.getpid()))
+        _run("nft", "-f", "-", text=_TABLE.format(name=name, port=port, seconds=seconds, gate=gate.port))
+        live = f"state established sport = :{port} and not ( dst 127.0.0.0/8 or dst ::ffff:127.0.0.0/104 )"
+        # A kernel that cannot do this cuts them by the table's second rule, when they next say something.
+        cut = len(_run("ss", "-KHt", *live.split()).splitlines())
+        os.write(writer, json.dumps({"port": gate.port, "cut": cut}).encode())
+        os.close(writer)
+        _detach()
+        _watch(gate, pid, seconds)
+    finally:
+        _remove(name)
+        gate.close()
+        os.unlink(_place(name))  # noqa: PTH108
+
+
+def _detach() -> None:
+    """Let go of the streams, for which whoever started this waits."""
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for stream in (0, 1, 2):
+        os.dup2(nowhere, stream)
+
+
+def _watch(gate: Gate, pid: int, seconds: float) -> None:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end and os.path.exists(f"/proc/{pid}"):  # noqa: PTH110
+        gate.serve(_LOOK)
+
+
+def end(name: str) -> None:
+    """Take the gate down: first the way to it, then itself."""
+    _remove(name)
+    if pid := _alive(name):
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGTERM)
+    last = time.monotonic() + 5
+    while _alive(name) and time.monotonic() < last:
+        select.select([], [], [], 0.02)
+    if pid := _alive(name):
+        os.kill(pid, signal.SIGKILL)
+
+
+def main(verb: str, name: str, *rest: str) -> None:
+    """Do one of the three."""
+    if verb == "begin":
+        port, pid, seconds, status, message = rest
+        begin(name, int(port), int(pid), int(seconds), (int(status), message))
+        return
+    if verb == "end":
+        end(name)
+    sys.stdout.write(json.dumps({"table": _standing(name), "alive": bool(_alive(name))}))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

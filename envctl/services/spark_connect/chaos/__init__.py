@@ -1,0 +1,1 @@
+"""How Spark Connect can be hurt: its one token."""
