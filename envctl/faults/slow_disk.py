@@ -39,8 +39,8 @@ class SlowDisk(DiskFault):
     once: a disk with a long way, not one with a narrow one.
 
     What a client sees. PostgreSQL: each commit waits for its flush; with `all` every block that is not in memory, too.
-    Redis writes its log in the one thread that serves everybody: all clients wait, for reads as well; with `sync` its
-    other thread waits, and clients only when that is more than 2 s behind. MinIO and ZooKeeper: each write waits,
+    Redis writes its log in the one thread that serves everybody: now and then (it lets a sync that is under way end
+    first) all clients wait, for reads as well; with `sync` only WAITAOF does, until a sync is 2 s behind. MinIO and ZooKeeper: each write waits,
     several times. Kafka waits with `write` at each batch; it leaves syncing to the kernel, so that `sync` has no effect
     on it.
 
