@@ -130,6 +130,20 @@ class Transactional(Protocol):
 
 
 @runtime_checkable
+class KnowsAims(Protocol):
+    """A service with transactions that can say, before anything is done, what is wrong with an aim on this server."""
+
+    def aim_problems_at(self, site: Site, aim: Mapping[str, Any]) -> list[str]:
+        """Tables, identities and conditions that the server does not know or cannot have; with the nearest.
+
+        Raises:
+            NotReady: it does not answer.
+
+        """
+        ...
+
+
+@runtime_checkable
 class KeepsData(Protocol):
     """A service that keeps data on disk: where, and how to see that a write reaches it."""
 

@@ -76,6 +76,15 @@ class Fault(ABC):
         """What is impossible about the parameters, for this service; all of it."""
         return ()
 
+    def problems_at(self, site: Site) -> Iterable[str]:  # noqa: ARG002 - for those that have some
+        """What the server itself knows to be impossible about the parameters; told together with `problems`.
+
+        Raises:
+            NotReady: it does not answer.
+
+        """
+        return ()
+
     def obstacle(self, site: Site) -> str:  # noqa: ARG002 - for those that have some
         """Why it cannot be had of this engine or now, and what to do. Empty when it can."""
         return ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from envctl.capabilities import Transactional
+from envctl.capabilities import KnowsAims, Transactional
 from envctl.faults.fault import JSON, Abode, Fault, parameter
 from envctl.faults.values import count, flag
 
@@ -63,6 +63,12 @@ class KillMidTransaction(Fault):
             if given and given not in known:
                 yield f"--{option}: wanted one of {', '.join(known)}, found {given!r}"
         yield from service.aim_problems(self._aim(service))
+
+    def problems_at(self, site: Site) -> Iterable[str]:
+        """Tables, identities and conditions that this server does not know."""
+        if not isinstance(site.service, KnowsAims) or not isinstance(site.service, Transactional):
+            return ()
+        return site.service.aim_problems_at(site, self._aim(site.service))
 
     def claims(self, site: Site) -> Sequence[str]:
         """One ambush at a time on a service."""

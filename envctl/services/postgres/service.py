@@ -10,6 +10,7 @@ from urllib.parse import quote
 from envctl.protocols import NotReady
 from envctl.services.postgres.chaos.credentials import PostgresCredentials
 from envctl.services.postgres.chaos.disk import PostgresDisk
+from envctl.services.postgres.chaos.transactions import PostgresTransactions
 from envctl.services.wire import admin_of, app_of
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     import psycopg
 
-    from envctl.capabilities import HasCredentials, HasPrivileges
+    from envctl.capabilities import HasCredentials, HasPrivileges, KnowsAims, Transactional
     from envctl.model import Endpoint, Identity
     from envctl.protocols import HasHandle, HasIdentities, HasOptions, HasShell, HasVariables, Service
     from envctl.seeding.loading import Job, Loader, Seedable
@@ -56,7 +57,7 @@ class PostgresHandle:
         return psycopg.connect(self.url, **options)
 
 
-class Postgres(PostgresCredentials, PostgresDisk):
+class Postgres(PostgresCredentials, PostgresDisk, PostgresTransactions):
     """PostgreSQL 17 with full durability unless `fast`."""
 
     name = "postgres"
@@ -148,3 +149,5 @@ if TYPE_CHECKING:
     _seedable: Seedable = Postgres()
     _credentials: HasCredentials = Postgres()
     _privileges: HasPrivileges = Postgres()
+    _transactions: Transactional = Postgres()
+    _aims: KnowsAims = Postgres()

@@ -1,0 +1,168 @@
+"""Finding the victim: the server itself looks, many times a second, and stops a process in the moment that it fits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from envctl.protocols import NotReady
+from envctl.services.postgres.chaos.aims import IN_DOUBT
+from envctl.services.postgres.chaos.gates import MARK, WAIT
+from envctl.services.postgres.chaos.sessions import answering
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Mapping
+
+    from envctl.services.postgres.chaos.sessions import Connection
+
+JSON = dict[str, Any]
+
+THAW = 5
+"""Seconds after which a stopped process goes on by itself, whatever has become of envctl."""
+
+_SLICE = 0.25
+_GATE_LOOK = 0.01
+_OPEN_LOOK = 0.001
+"""Seconds between two looks at a gate, where the victim waits, and at transactions that nothing holds."""
+
+# Looks until there is a victim or the slice is over; what it found and has seen stays in settings of the session.
+_LOOK = """
+DO $look$
+DECLARE
+  victim integer;
+  seen jsonb := coalesce(nullif(pg_catalog.current_setting('envctl_chaos.seen', true), ''), '{{}}')::jsonb;
+  one record; before jsonb; so_far integer;
+BEGIN
+  FOR turn IN 1..{turns} LOOP
+    PERFORM pg_catalog.pg_stat_clear_snapshot();
+    {look}
+    EXIT WHEN victim IS NOT NULL;
+    PERFORM pg_catalog.pg_sleep({pause});
+  END LOOP;
+  PERFORM pg_catalog.set_config('envctl_chaos.seen', seen::text, false);
+  PERFORM pg_catalog.set_config('envctl_chaos.victim', coalesce(victim::text, ''), false);
+END $look$
+"""
+
+_IN_GATE = """
+    SELECT l.pid INTO victim FROM pg_catalog.pg_locks l
+    WHERE l.locktype = 'advisory' AND NOT l.granted AND l.classid = {key} AND l.objid = {wait} AND l.objsubid = 2
+    ORDER BY l.waitstart LIMIT 1;
+"""
+
+# Nobody but us ends this wait, there is no standby: a process that is seen in it is in it when it is let go.
+_IN_COMMIT = """
+    SELECT a.pid INTO victim FROM pg_catalog.pg_stat_activity a
+    WHERE a.wait_event = 'SyncRep' AND {who} AND {marked} ORDER BY a.query_start LIMIT 1;
+    IF victim IS NULL THEN
+      PERFORM pg_catalog.pg_cancel_backend(a.pid) FROM pg_catalog.pg_stat_activity a WHERE a.wait_event = 'SyncRep';
+    END IF;
+"""
+
+_MARKED = """EXISTS (SELECT FROM pg_catalog.pg_locks l WHERE l.pid = a.pid AND l.locktype = 'advisory' AND l.granted
+      AND l.classid = {key} AND l.objid = {mark} AND l.objsubid = 2)"""
+
+# Stop, look again, and let go what went on meanwhile.
+_SEIZE = """
+      EXECUTE {stop};
+      PERFORM pg_catalog.pg_stat_clear_snapshot();
+      SELECT a.pid INTO victim FROM pg_catalog.pg_stat_activity a
+      WHERE a.pid = one.pid AND a.xact_start = one.xact_start AND {still};
+      IF victim IS NOT NULL THEN EXIT; END IF;
+      EXECUTE {thaw};
+"""
+
+_IN_TRANSACTION = """
+    FOR one IN SELECT a.pid, a.xact_start, a.backend_xid FROM pg_catalog.pg_stat_activity a
+      WHERE a.backend_xid IS NOT NULL AND {who} AND ({where}) ORDER BY a.xact_start LOOP
+      {seize}
+    END LOOP;
+"""
+
+_COUNTING = """
+    FOR one IN SELECT a.pid, a.xact_start, a.query_start, a.query FROM pg_catalog.pg_stat_activity a
+      WHERE a.xact_start IS NOT NULL AND {who} AND ({where}) ORDER BY a.xact_start LOOP
+      before := seen -> one.pid::text;
+      so_far := CASE WHEN before ->> 'of' = one.xact_start::text THEN (before ->> 'count')::integer ELSE 0 END;
+      IF before ->> 'at' IS DISTINCT FROM one.query_start::text AND one.query !~* '^\\s*(begin|start)\\M' THEN
+        so_far := so_far + 1;
+      END IF;
+      seen := jsonb_set(seen, ARRAY[one.pid::text], jsonb_build_object(
+        'of', one.xact_start::text, 'at', one.query_start::text, 'count', so_far));
+      CONTINUE WHEN so_far < {statements};
+      {seize}
+    END LOOP;
+"""
+
+_STILL_WRITING = "a.backend_xid = one.backend_xid"
+_STILL_OPEN = "(a.backend_xid IS NOT NULL OR a.backend_xmin IS NOT NULL OR a.state LIKE 'idle in transaction%')"
+
+
+@dataclass(frozen=True)
+class Lookout:
+    """How one aim's victim is recognised, as a statement for the watching session."""
+
+    statement: bytes
+
+    def find(self, watcher: Connection, stop: threading.Event) -> int:
+        """The victim's process.
+
+        Raises:
+            NotReady: `stop` was set before one came, or the watching session was ended: the fault was healed elsewhere.
+
+        """
+        with answering():
+            while not stop.is_set():
+                watcher.execute(self.statement)
+                [[found]] = watcher.execute("SELECT pg_catalog.current_setting('envctl_chaos.victim')").fetchall()
+                if found:
+                    return int(found)
+        raise NotReady("its time was over, or it was healed")
+
+
+def lookout(aim: Mapping[str, Any], survey: JSON, admin: str) -> Lookout:
+    """For a gate, who waits in it; without one, who is in a transaction that fits."""
+    who, key = _who(aim, admin), survey["key"]
+    if aim["at"] == IN_DOUBT:
+        marked = _MARKED.format(key=key, mark=MARK) if survey["table"] else "true"
+        return _made(_IN_COMMIT.format(who=who, marked=marked), _GATE_LOOK)
+    if survey["table"]:
+        return _made(_IN_GATE.format(key=key, wait=WAIT), _GATE_LOOK)
+    where = aim["where"] or "true"
+    seize = _SEIZE.format(
+        stop=f"pg_catalog.format({_literal(program('STOP', '%1$s', THAW))}, one.pid)",
+        thaw=f"pg_catalog.format({_literal(program('CONT', '%1$s'))}, one.pid)",
+        still=_STILL_OPEN if aim["after_statements"] else _STILL_WRITING,
+    )
+    look = _COUNTING if aim["after_statements"] else _IN_TRANSACTION
+    return _made(look.format(who=who, where=f"{where}\n", seize=seize, statements=aim["after_statements"]), _OPEN_LOOK)
+
+
+def program(signal: str, pids: str, thaw: int = 0) -> str:
+    """A statement that has the server's own shell send a signal to processes of the server, 3 ms after it is sent.
+
+    With `thaw` they go on after so many seconds. That shell ends well in any case: the server takes any other end of
+    a process that it inherits for the crash of one of its own.
+    """
+    later = f"; (sleep {thaw}; kill -CONT {pids}; exit 0) </dev/null >/dev/null 2>&1 &" if thaw else "; true"
+    command = f"kill -{signal} {pids} 2>/dev/null{later}"
+    return f"COPY (SELECT WHERE false) TO PROGRAM {_literal(command)}"
+
+
+def _made(look: str, pause: float) -> Lookout:
+    return Lookout(_LOOK.format(turns=round(_SLICE / pause), look=look, pause=pause).encode())
+
+
+def _who(aim: Mapping[str, Any], admin: str) -> str:
+    parts = ["a.backend_type = 'client backend'", "a.pid <> pg_backend_pid()"]
+    parts.append(f"a.usename = {_literal(aim['role'])}" if aim["role"] else f"a.usename <> {_literal(admin)}")
+    if aim["application"]:
+        parts.append(f"a.application_name = {_literal(aim['application'].encode()[:63].decode(errors='ignore'))}")
+    return " AND ".join(parts)
+
+
+def _literal(text: str) -> str:
+    from psycopg import sql
+
+    return sql.Literal(text).as_string(None)
