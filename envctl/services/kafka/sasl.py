@@ -32,7 +32,7 @@ def login_plain(connection: Connection, identity: Identity) -> None:
 def login_scram(connection: Connection, identity: Identity) -> None:
     """Log in with SASL SCRAM-SHA-512 (RFC 5802), and make sure that the broker knows the password too."""
     _handshake(connection, SCRAM)
-    first = f"n={identity.username},r={secrets.token_urlsafe(18)}"
+    first = _first(identity.username)
     asked = _authenticate(connection, identity.username, f"n,,{first}".encode()).decode()
     told = _told(asked)
     salted = _salted(identity.password, base64.b64decode(told["s"]), int(told["i"]))
@@ -55,9 +55,7 @@ def salt_of(connection: Connection, user: str) -> str:
 
     """
     _handshake(connection, SCRAM)
-    name = user.replace("=", "=3D").replace(",", "=2C")
-    first = f"n,,n={name},r={secrets.token_urlsafe(18)}".encode()
-    return _told(_authenticate(connection, user, first).decode())["s"]
+    return _told(_authenticate(connection, user, f"n,,{_first(user)}".encode()).decode())["s"]
 
 
 def delete_scram(connection: Connection, user: str) -> None:
@@ -69,6 +67,11 @@ def delete_scram(connection: Connection, user: str) -> None:
 
 def _handshake(connection: Connection, mechanism: str) -> None:
     check(f"SASL {mechanism}", connection.call(17, 1, string(mechanism)).number("h"))
+
+
+def _first(user: str) -> str:
+    name = user.replace("=", "=3D").replace(",", "=2C")
+    return f"n={name},r={secrets.token_urlsafe(18)}"
 
 
 def _told(challenge: str) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from contextlib import ExitStack
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -71,7 +72,7 @@ class KafkaCredentials:
             raise FaultUnfit(f"an identity with a password for {mode}", f"{user} is whoever has none", "use mode acl")
         with records.zookeeper(site, _TIMEOUT) as zookeeper:
             record = records.read(zookeeper, user)
-            if user != ANONYMOUS and not records.credential(record):
+            if user != ANONYMOUS and not (records.credential(record) and self._salt(site, user)):
                 there = ", ".join(records.users(zookeeper)) or "nobody"
                 raise FaultUnfit(f"a Kafka user {user!r} that can log in by SCRAM", f"there: {there}", "name one")
         acls = self._acls(site, user)
@@ -163,7 +164,10 @@ class KafkaCredentials:
 
     def _admin(self, site: Site, timeout: float = _TIMEOUT) -> Connection:
         connection = self._connection(site, timeout)
-        login_plain(connection, admin_of(site.at))
+        with ExitStack() as unless_in:
+            unless_in.callback(connection.close)
+            login_plain(connection, admin_of(site.at))
+            unless_in.pop_all()
         return connection
 
     def _connection(self, site: Site, timeout: float = _TIMEOUT) -> Connection:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from envctl.services.kafka import requests
@@ -26,11 +27,14 @@ class Doors:
     def __init__(self, at: Endpoint, user: str, timeout: float) -> None:
         self._open: dict[str, Connection] = {}
         tests = user == app_of(at).username
-        if tests:
-            self._open["sasl"] = Connection(at.host, at.ports["sasl"], timeout)
-            login_scram(self._open["sasl"], app_of(at))
-        if tests or user == ANONYMOUS:
-            self._open["plaintext"] = Connection(at.host, at.port, timeout)
+        with ExitStack() as unless_in:
+            unless_in.callback(self.close)
+            if tests:
+                self._open["sasl"] = Connection(at.host, at.ports["sasl"], timeout)
+                login_scram(self._open["sasl"], app_of(at))
+            if tests or user == ANONYMOUS:
+                self._open["plaintext"] = Connection(at.host, at.port, timeout)
+            unless_in.pop_all()
 
     def may(self) -> dict[str, bool]:
         """Whether each may see topics, groups and transactions."""
