@@ -16,7 +16,7 @@ from envctl.services.kafka import requests
 from envctl.services.kafka.requests import Acl, Operation, Resource
 from envctl.services.kafka.sasl import delete_scram, login_plain, login_scram, set_scram
 from envctl.services.kafka.wire import Connection, array, check, string
-from envctl.services.wire import admin_of
+from envctl.services.wire import admin_of, app_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -151,7 +151,7 @@ def test_a_credential_that_is_gone_cuts_live_clients_and_refuses_new_ones(env: E
         with env.chaos.revoke_credentials("kafka", mode=mode):
             # It logs in again and again: a login that is refused may be a password that is being changed.
             assert failure(lambda: send(producer, 3)) == "KafkaTimeoutError"
-            assert failure(lambda: login(env, env.kafka.endpoint.app)) == "Failed"
+            assert failure(lambda: login(env, app_of(env.kafka.endpoint))) == "Failed"
             send(other)
         send(producer)
         receive(consumer)
@@ -167,9 +167,9 @@ def test_a_user_whose_password_envctl_does_not_know_gets_the_same_credential_bac
     try:
         with env.chaos.revoke_credentials("kafka", mode=mode, user=bob.username) as revocation:
             assert failure(lambda: login(env, bob)) == "Failed"
-            login(env, env.kafka.endpoint.app)
+            login(env, app_of(env.kafka.endpoint))
             quota(env, bob.username, 1e6)
-        assert revocation.healed.evidence["record"] == "equal but for settings that others changed"
+        assert revocation.heal().evidence["record"] == "equal but for settings that others changed"
         assert json.loads(record(env, "b%2Co%3Db%20b%2A"))["config"]["producer_byte_rate"] == "1000000"
         login(env, bob)
     finally:
@@ -191,7 +191,7 @@ def test_an_injector_that_is_killed_leaves_nothing_behind(
             other.kill()
             eventually(lambda: _assert(env.chaos.status() == []))
         assert (record(env), rights(env, "User:app", "User:ANONYMOUS")) == before
-        login(env, env.kafka.endpoint.app)
+        login(env, app_of(env.kafka.endpoint))
 
 
 def test_waiting_for_kafka_gives_nothing_back_meanwhile(env: Environment) -> None:

@@ -72,7 +72,7 @@ class KafkaCredentials:
             raise FaultUnfit(f"an identity with a password for {mode}", f"{user} is whoever has none", "use mode acl")
         with records.zookeeper(site, _TIMEOUT) as zookeeper:
             record = records.read(zookeeper, user)
-            if user != ANONYMOUS and not (records.credential(record) and self._salt(site, user)):
+            if user != ANONYMOUS and not (records.credential(record) and self._knows(site, user)):
                 there = ", ".join(records.users(zookeeper)) or "nobody"
                 raise FaultUnfit(f"a Kafka user {user!r} that can log in by SCRAM", f"there: {there}", "name one")
         acls = self._acls(site, user)
@@ -195,6 +195,19 @@ class KafkaCredentials:
             if error.code == LOGIN_REFUSED:
                 return ""
             raise
+
+    def _knows(self, site: Site, user: str) -> bool:
+        """Whether the broker lets a user begin to log in; one that was made just now it reads a moment later."""
+
+        def known() -> bool:
+            if not self._salt(site, user):
+                raise NotReady("it does not know the user")
+            return True
+
+        try:
+            return until(known, _TIMEOUT, f"the broker knows {user}")
+        except TimedOut:
+            return False
 
     def _refused(self, site: Site, user: str, record: JSON) -> str:
         """How a new login of the user with the original secret ends, or how the broker answers its begin."""
