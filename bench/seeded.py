@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import threading
@@ -67,6 +68,16 @@ def seeded(dataset: str, service: str, *options: str) -> float:
     return took
 
 
+def told(dataset: str, service: str) -> tuple[float, float]:
+    """Seconds of `envctl seed`, the whole process, and of loading and reading back alone, as its report has them."""
+    started = time.perf_counter()
+    command = [str(ENVCTL), "--env", NAME, "--json", "seed", dataset, "--service", service]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    took = time.perf_counter() - started
+    unload(service)
+    return took, json.loads(done.stdout.splitlines()[-1])["services"][service]["seconds"]
+
+
 def poured(dataset: str) -> float:
     """Seconds of generating and loading into Redis alone, without the reading back that `seed` adds to it."""
     journal, at = Journal(StateFolder(NAME)), attach(NAME).redis.endpoint
@@ -113,7 +124,11 @@ def postgres(runs: int) -> list[Row]:
 
 
 def kafka(runs: int) -> list[Row]:
-    """Generate and load against Kafka's own ProducerPerformance, as many records of the same size."""
+    """Generate and load against Kafka's own ProducerPerformance, as many records of the same size.
+
+    Its own figure leaves the start of its JVM out; so it stands beside our report's, which leaves ours out, and has the
+    making of the topic and the reading back in it.
+    """
     dataset = str(DATASETS / "messages.yaml")
     perf = (
         "kafka-producer-perf-test --topic peer --num-records 2000000 --record-size 200 --throughput -1 "
@@ -126,14 +141,21 @@ def kafka(runs: int) -> list[Row]:
         inside("kafka", f"{topics} --create --topic peer --partitions 6")
         output = inside("kafka", perf)
         inside("kafka", f"{topics} --delete --topic peer")
-        # Its own figure, which leaves the start of its JVM out.
         return 2_000_000 / float(re.findall(r"([\d.]+) records/sec", output)[-1])
 
+    whole = []
+
+    def ours() -> float:
+        process, loading = told(dataset, "kafka")
+        whole.append(process)
+        return loading
+
     with running("kafka"):
-        ours, peer = paired(lambda: seeded(dataset, "kafka"), theirs, runs)
+        loading, peer = paired(ours, theirs, runs)
         memory = peak_memory(envctl("seed", dataset))
     return [
-        faster("Kafka: generate and load / ProducerPerformance", ours, peer, "≥ 1.00"),
+        faster("Kafka: generate and load / ProducerPerformance", loading, peer, "≥ 1.00"),
+        faster("… the whole `seed`, process included / the same", median(whole[1:]), peer, "-"),
         Row("envctl's peak memory, seeding two million messages", memory, 256, "MB", "≤ 1"),
     ]
 
