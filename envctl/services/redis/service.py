@@ -12,6 +12,7 @@ from envctl.errors import redact
 from envctl.protocols import NotReady
 from envctl.services.redis.chaos.credentials import RedisCredentials
 from envctl.services.redis.chaos.disk import RedisDisk
+from envctl.services.redis.chaos.transactions import RedisTransactions
 from envctl.services.wire import Wire, admin_of, app_of
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     import redis
 
-    from envctl.capabilities import HasCredentials, HasPrivileges
+    from envctl.capabilities import HasCredentials, HasPrivileges, Transactional
     from envctl.model import Endpoint, Identity
     from envctl.protocols import HasHandle, HasIdentities, HasOptions, HasShell, HasVariables, Service
     from envctl.seeding.loading import Job, Loader, Seedable
@@ -57,7 +58,7 @@ class RedisHandle:
         return redis.Redis(**{**known, "username": app.username, "password": app.password, **options})
 
 
-class Redis(RedisCredentials, RedisDisk):
+class Redis(RedisCredentials, RedisTransactions, RedisDisk):
     """Redis 8 (or 7) with an append-only file synced every second."""
 
     name = "redis"
@@ -190,3 +191,4 @@ if TYPE_CHECKING:
     _seedable: Seedable = Redis()
     _credentials: HasCredentials = Redis()
     _privileges: HasPrivileges = Redis()
+    _transactional: Transactional = Redis()
