@@ -5,33 +5,35 @@
 -- folder, and the tables are led to their files afterwards: nothing waits for storage, nor for Spark's first touch of it.
 
 CREATE TABLE readings_v3 (
-    event_id bigint, device bigint, at timestamp, reading bigint, unit string, site string, source string, date date
+    event_id bigint, device bigint, at timestamp, reading bigint, unit string, site string, message string,
+    source string, date date
 ) USING parquet LOCATION '/srv';
 
 CREATE TABLE readings_v4 (
-    event_id bigint, device bigint, at timestamp, reading decimal(18, 3), unit string, site string,
+    event_id bigint, device bigint, at timestamp, reading decimal(18, 3), unit string, site string, message string,
     source string, date date
 ) USING parquet LOCATION '/srv';
 
 CREATE TABLE readings_v5 (
-    event_id bigint, sensor bigint, at timestamp, reading decimal(18, 3), unit string, site string,
+    event_id bigint, sensor bigint, at timestamp, reading decimal(18, 3), unit string, site string, message string,
     source string, date date
 ) USING parquet LOCATION '/srv';
 
 CREATE TABLE readings_v6 (
     event_id bigint, sensor bigint, at timestamp, measurement struct<value: decimal(18, 3), unit: string>,
-    place struct<site: string, floor: bigint>, source string, date date
+    place struct<site: string, floor: bigint>, message string, source string, date date
 ) USING parquet LOCATION '/srv';
 
 CREATE OR REPLACE VIEW readings AS
-SELECT 3 AS version, source, date, event_id, device AS sensor, at, CAST(reading AS decimal(18, 3)) AS value, unit, site
+SELECT 3 AS version, source, date, event_id, device AS sensor, at, CAST(reading AS decimal(18, 3)) AS value, unit, site,
+       message
 FROM readings_v3
 UNION ALL
-SELECT 4, source, date, event_id, device, at, reading, unit, site FROM readings_v4
+SELECT 4, source, date, event_id, device, at, reading, unit, site, message FROM readings_v4
 UNION ALL
-SELECT 5, source, date, event_id, sensor, at, reading, unit, site FROM readings_v5
+SELECT 5, source, date, event_id, sensor, at, reading, unit, site, message FROM readings_v5
 UNION ALL
-SELECT 6, source, date, event_id, sensor, at, measurement.value, measurement.unit, place.site FROM readings_v6;
+SELECT 6, source, date, event_id, sensor, at, measurement.value, measurement.unit, place.site, message FROM readings_v6;
 
 ALTER TABLE readings_v3 SET LOCATION 's3a://app/ingest/loaded/v3';
 
