@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from envctl.catalog import FAULTS
-from envctl.errors import EngineError, EnvctlError, HealFailed, NoSuchEnvironment, UnknownName
+from envctl.errors import EngineError, EnvctlError, HealFailed, NoSuchEnvironment, StateFolderError, UnknownName
 from envctl.faults.fault import Abode
 from envctl.journal import Entry, Stage
 from envctl.protocols import Lost, NotReady
@@ -135,7 +135,20 @@ def _heal(ward: Ward, entry: Entry, site: Site | None, within: float | None) -> 
         return over(Stage.LOST, {}, str(lost))
     except TimedOut as error:
         raise _failed(ward, entry, error) from error
+    _remember(ward, site)
     return over(Stage.HEALED, evidence)
+
+
+def _remember(ward: Ward, site: Site) -> None:
+    """Note a start that the fault caused, and that is proven now, in the place of the one that was proven before."""
+    if not ward.journal.path.is_dir():
+        return  # the environment went meanwhile
+    # Where nothing can be written, `status` goes on saying `running`.
+    with suppress(StateFolderError), ward.journal.planning():
+        pins, now = ward.folder.load(), site.engine.container(site.container.id)
+        if now is not None and pins.ready.get(now.id, now.started_at) != now.started_at:
+            pins.ready[now.id] = now.started_at
+            ward.folder.save(pins)
 
 
 def _repeat(act: Callable[[], Any], deadline: Deadline, what: str) -> Any:  # noqa: ANN401 - the act's own

@@ -103,6 +103,13 @@ def test_when_the_warden_was_killed_too_the_next_verb_heals(shared: Scene) -> No
     running(shared)
 
 
+def test_a_service_that_was_killed_and_healed_counts_as_ready(shared: Scene) -> None:
+    """The new start was proven: `status` says so, and a second `up` only attaches."""
+    shared.envctl("chaos", "kill", "redis", "--for", "1s")
+    assert shared.envctl("status", "--json").document["state"] == "ready"
+    assert shared.envctl(*UP, "--json").events[-1]["attached"]
+
+
 def test_many_heal_at_once(shared: Scene) -> None:
     """Each ends well, and the fault is healed once."""
     shared.envctl("chaos", "pause", "redis", "--detach")
