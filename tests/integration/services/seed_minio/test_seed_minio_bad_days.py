@@ -19,11 +19,12 @@ from envctl.model import Endpoint, Identity
 from envctl.protocols import NotReady
 from envctl.seeding.spec import Bucket
 from envctl.services.minio.requests import Requests
+from envctl.services.minio.seeding import framing
 from envctl.waiting import until
 from tests.integration.services.seed_minio.runs import MINIO, SENT, Seeding, bucket_of, etags
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from envctl.seeding.spec import Dataset
     from tests.integration.services.conftest import Running
@@ -47,6 +48,24 @@ def test_a_file_that_changes_while_it_is_sent_is_not_stored(start: Callable[...,
     bucket = bucket_of(run)
     assert "mine/deep/b.bin" not in etags(run.at, bucket)
     assert start().load()[f"{bucket}/mine/deep/b.bin"] == b"other"
+
+
+def test_what_arrives_otherwise_than_it_was_sent_is_not_stored(
+    start: Callable[..., Seeding], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server compares a checksum: one bit on the way is enough."""
+
+    def turned(size: int, pieces: Iterable[bytes]) -> Iterator[bytes]:
+        for number, part in enumerate(body(size, pieces)):
+            # After the first chunk's length comes its first piece.
+            yield bytes([part[0] ^ 1]) + bytes(part[1:]) if number == 1 else part
+
+    body = framing.body
+    monkeypatch.setattr(framing, "body", turned)
+    run = start(jobs=1)
+    with pytest.raises(SeedFailed, match="Checksum"):
+        run.load()
+    assert etags(run.at, bucket_of(run)) == {}
 
 
 CHILD = """
