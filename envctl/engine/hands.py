@@ -23,6 +23,7 @@ from envctl.waiting import until
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from envctl.engine.conversation import Conversation
     from envctl.engine.docker_engine import DockerEngine
     from envctl.engine.images import Workshop
 
@@ -164,6 +165,14 @@ class Hands:
         if done.exit_code:
             raise NotReady(done.output.strip().rpartition("\n")[2] or f"exit code {done.exit_code}")
         return json.loads(done.output or "null")
+
+    def converse(self, environment: str, command: Sequence[str]) -> Conversation:
+        """Start a program in the surgeon and talk with it; it must end when its standard input does."""
+        from envctl.engine.conversation import Conversation
+
+        api, surgeon = self._engine.api, self.surgeon(environment)
+        created = self._do(lambda: api.exec_create(surgeon, list(command), user="root", stdin=True))
+        return self._do(lambda: Conversation(api, created["Id"]))  # type: ignore[no-any-return]
 
     def _hire(self, environment: str, name: str) -> str:
         import docker.errors

@@ -24,6 +24,8 @@ import sys
 import time
 from contextlib import suppress
 
+from envctl.engine.gates import standing
+
 _PREFACE, _HEADER = 24, 9
 _DATA, _HEADERS, _SETTINGS, _PING, _GOAWAY, _WINDOW, _CONTINUATION, _RESET = 0x0, 0x1, 0x4, 0x6, 0x7, 0x8, 0x9, 0x3
 _ACK, _END_STREAM, _END_HEADERS = 0x1, 0x1, 0x4
@@ -146,21 +148,6 @@ class Gate:
         client.close()
 
 
-def _place(name: str) -> str:
-    """Where the gate's process id stands while it lives."""
-    return f"/run/{name}.pid"
-
-
-def _alive(name: str) -> int:
-    """The gate's process id, 0 when it is gone."""
-    with suppress(OSError, ValueError):
-        with open(_place(name)) as file:  # noqa: PTH123 - the smallest standard library
-            pid = int(file.read())
-        with open(f"/proc/{pid}/cmdline", "rb") as file:  # noqa: PTH123
-            return pid if name.encode() in file.read().split(b"\0") else 0
-    return 0
-
-
 def _standing(name: str) -> bool:
     return f"table ip {name}\n" in _run("nft", "list", "tables")
 
@@ -184,8 +171,7 @@ def begin(name: str, port: int, pid: int, seconds: int, answer: tuple[int, str])
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     gate = Gate(*answer)
     try:
-        with open(_place(name), "w") as file:  # noqa: PTH123
-            file.write(str(os.getpid()))
+        standing.note(name)
         _run("nft", "-f", "-", text=_TABLE.format(name=name, port=port, seconds=seconds, gate=gate.port))
         live = f"state established sport = :{port} and not ( dst 127.0.0.0/8 or dst ::ffff:127.0.0.0/104 )"
         # A kernel that cannot do this cuts them by the table's second rule, when they next say something.
@@ -197,7 +183,7 @@ def begin(name: str, port: int, pid: int, seconds: int, answer: tuple[int, str])
     finally:
         _remove(name)
         gate.close()
-        os.unlink(_place(name))  # noqa: PTH108
+        standing.forget(name)
 
 
 def _detach() -> None:
@@ -216,14 +202,7 @@ def _watch(gate: Gate, pid: int, seconds: float) -> None:
 def end(name: str) -> None:
     """Take the gate down: first the way to it, then itself."""
     _remove(name)
-    if pid := _alive(name):
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGTERM)
-    last = time.monotonic() + 5
-    while _alive(name) and time.monotonic() < last:
-        select.select([], [], [], 0.02)
-    if pid := _alive(name):
-        os.kill(pid, signal.SIGKILL)
+    standing.stop(name)
 
 
 def main(verb: str, name: str, *rest: str) -> None:
@@ -234,7 +213,7 @@ def main(verb: str, name: str, *rest: str) -> None:
         return
     if verb == "end":
         end(name)
-    sys.stdout.write(json.dumps({"table": _standing(name), "alive": bool(_alive(name))}))
+    sys.stdout.write(json.dumps({"table": _standing(name), "alive": bool(standing.alive(name))}))
 
 
 if __name__ == "__main__":

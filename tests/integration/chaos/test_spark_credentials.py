@@ -1,7 +1,8 @@
-"""Revoking Spark's one token: live and new sessions are refused as UNAUTHENTICATED from everywhere, and none is lost."""
+"""Revoking Spark's token: live and new sessions are refused as UNAUTHENTICATED from everywhere, and none is lost."""
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from typing import TYPE_CHECKING
@@ -71,7 +72,7 @@ def _network(env: Environment) -> tuple[str, str]:
     """The rules and the listening sockets in the server's network namespace."""
     site = env.chaos._ward.site("spark-connect")
     pid = site.hands.pid(site.container.id)
-    rules = site.hands.operate(env.name, inside(pid, "nft", "--stateless", "list", "ruleset"))
+    rules = site.hands.operate(env.name, inside(pid, "sh", "-c", "nft -s list ruleset 2>/dev/null"))
     sockets = site.hands.operate(env.name, inside(pid, "ss", "-Hltn"))
     assert (rules.exit_code, sockets.exit_code) == (0, 0)
     return rules.output, "\n".join(sorted(sockets.output.splitlines()))
@@ -107,7 +108,7 @@ def test_a_live_session_and_a_new_one_are_refused_and_the_live_one_goes_on_with_
 
 def test_a_query_that_runs_loses_its_client(env: Environment, session: SparkSession) -> None:
     """Its connection is cut in the middle of its rows, and it is not let in again."""
-    rows = session.range(500_000_000).toLocalIterator()
+    rows = session.range(0, 10_000_000, 1, 64).toLocalIterator()
     assert next(rows)["id"] == 0
     with env.chaos.revoke_credentials("spark-connect") as revoked:
         assert revoked.evidence["connections cut"] >= 1
@@ -174,8 +175,9 @@ def test_healing_removes_what_a_killed_gate_has_left(env: Environment, session: 
     before = _network(env)
     with env.chaos.revoke_credentials("spark-connect") as revoked:
         site = _site(revoked)
-        found = site.hands.operate(env.name, ["cat", f"/run/{revoked.evidence['gate']}.pid"])
-        assert site.hands.operate(env.name, ["bash", "-c", f"kill -KILL {found.output}"]).exit_code == 0
+        found = site.hands.operate(env.name, ["cat", f"/run/{revoked.evidence['gate']}.json"])
+        pid = json.loads(found.output)["pid"]
+        assert site.hands.operate(env.name, ["bash", "-c", f"kill -KILL {pid}"]).exit_code == 0
         assert f"table ip {revoked.evidence['gate']}" in _network(env)[0]
     assert _network(env) == before
     assert _count(session) == 7

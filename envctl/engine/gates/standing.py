@@ -1,0 +1,55 @@
+"""That a gate stands: its process, and what it knows of how things were before it, in a file for whoever ends it."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import time
+from contextlib import suppress
+from typing import Any
+
+_PATIENCE, _LOOK = 5.0, 0.02
+
+
+def _place(name: str) -> str:
+    return f"/run/{name}.json"
+
+
+def note(name: str, **facts: object) -> None:
+    """Say that the gate of that name is the process that calls."""
+    with open(_place(name), "w") as file:  # noqa: PTH123 - `pathlib` is not in the smallest standard library
+        json.dump({"pid": os.getpid(), **facts}, file)
+
+
+def facts(name: str) -> dict[str, Any]:
+    """What was noted; nothing where it is gone."""
+    with suppress(OSError, ValueError), open(_place(name)) as file:  # noqa: PTH123
+        return dict(json.load(file))
+    return {}
+
+
+def forget(name: str) -> None:
+    """Say that it is gone."""
+    with suppress(FileNotFoundError):
+        os.unlink(_place(name))  # noqa: PTH108
+
+
+def alive(name: str) -> int:
+    """The gate's process id, 0 when it is gone; a process that only has its number is another."""
+    pid = int(facts(name).get("pid", 0))
+    with suppress(OSError), open(f"/proc/{pid}/cmdline", "rb") as file:  # noqa: PTH123
+        return pid if name.encode() in file.read().split(b"\0") else 0
+    return 0
+
+
+def stop(name: str) -> None:
+    """Have it end, by force when it does not."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        if pid := alive(name):
+            with suppress(ProcessLookupError):
+                os.kill(pid, number)
+        last = time.monotonic() + _PATIENCE
+        while alive(name) and time.monotonic() < last:
+            select.select([], [], [], _LOOK)
