@@ -26,6 +26,7 @@ from tests.integration.services.seed_minio.runs import MINIO, SENT, Seeding, buc
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from envctl.seeding.objects import Piece
     from envctl.seeding.spec import Dataset
     from tests.integration.services.conftest import Running
 
@@ -55,7 +56,7 @@ def test_what_arrives_otherwise_than_it_was_sent_is_not_stored(
 ) -> None:
     """The server compares a checksum: one bit on the way is enough."""
 
-    def turned(size: int, pieces: Iterable[bytes]) -> Iterator[bytes]:
+    def turned(size: int, pieces: Iterable[Piece]) -> Iterator[Piece]:
         for number, part in enumerate(body(size, pieces)):
             # After the first chunk's length comes its first piece.
             yield bytes([part[0] ^ 1]) + bytes(part[1:]) if number == 1 else part
