@@ -43,7 +43,7 @@ class ExhaustDescriptors(Fault):
         return ""
 
     def plan(self, site: Site) -> JSON:
-        """The limits of its processes, and the lowest number that is free in each."""
+        """The limits of its processes."""
         site.running()
         pid = site.hands.pid(site.container.id)
         seen = site.hands.operation(site.environment, "descriptors.look", pid=pid)
@@ -55,9 +55,9 @@ class ExhaustDescriptors(Fault):
 
     def bites(self, site: Site, plan: JSON) -> JSON:
         """No process can open a file; and what a new client gets."""
-        able = site.hands.operation(site.environment, "descriptors.check", group=plan["group"])
+        able = site.hands.operation(site.environment, "descriptors.tighten", group=plan["group"])
         if able:
-            raise NotReady(f"process {able[0]['pid']} has {able[0]['soft'] - able[0]['free']} left")
+            raise NotReady(f"process {able[0]['pid']} could open file {able[0]['free']} of {able[0]['soft']}")
         try:
             site.ping(0.5)
         except NotReady as refused:

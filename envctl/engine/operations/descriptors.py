@@ -13,34 +13,29 @@ _ROUNDS = 20
 
 
 def look(pid: int) -> dict[str, Any]:
-    """The group of a process and, for each process in it, its limits and the lowest number that is free: at that
-    limit no further file can be opened, while those that are open stay.
-    """
+    """The group of a process, and the limits of each process in it, its own first."""
     group = cgroups.find(pid, "memory")
     others = (member for member in cgroups.members(group["folder"]) if member != pid)
     found = (_describe(member) for member in (pid, *others))
     return {"group": group, "processes": [process for process in found if process]}
 
 
-def exhaust(group: dict[str, Any], recorded: list[dict[str, Any]], token: str, seconds: float) -> int:
-    """Lower the soft limits to what is open; they come back by themselves after so many seconds. How many."""
+def exhaust(group: dict[str, Any], recorded: list[dict[str, Any]], token: str, seconds: float) -> None:
+    """Lower the soft limits to what is open; they come back by themselves after so many seconds."""
     leases.after(token, seconds, lambda: _restore(group, recorded))
-    lowered: dict[int, int] = {}
-    for _ in range(_ROUNDS):
-        new = [pid for pid in cgroups.members(group["folder"]) if pid not in lowered]
-        if not new:
-            break
-        for pid in new:
-            origin = _origin(pid, recorded)
-            lowered[pid] = origin["free"]
-            _set(pid, origin["free"])
-    return len(lowered)
+    tighten(group)
 
 
-def check(group: dict[str, Any]) -> list[dict[str, Any]]:
-    """The processes of the group that could still open a file."""
+def tighten(group: dict[str, Any]) -> list[dict[str, Any]]:
+    """The processes of the group that could have opened a file, until now: what they close makes room for others.
+
+    A process's limit becomes the lowest number that is free: then it can open nothing, and what is open stays.
+    """
     found = (_describe(pid) for pid in cgroups.members(group["folder"]))
-    return [process for process in found if process and process["free"] < process["soft"]]
+    loose = [process for process in found if process and process["free"] < process["soft"]]
+    for process in loose:
+        _set(process["pid"], process["free"])
+    return loose
 
 
 def give_back(group: dict[str, Any], recorded: list[dict[str, Any]], token: str) -> bool:
@@ -58,7 +53,7 @@ def differences(group: dict[str, Any], recorded: list[dict[str, Any]]) -> list[s
     return [
         f"process {process['pid']} may open {process['soft']} files instead of {origin['soft']}"
         for process, origin in pairs
-        if process["soft"] != origin["soft"] and _is_ours(process, origin, recorded)
+        if process["soft"] != origin["soft"] and _is_ours(process, origin)
     ]
 
 
@@ -69,7 +64,7 @@ def _restore(group: dict[str, Any], recorded: list[dict[str, Any]]) -> bool:
         wrong = 0
         for pid in cgroups.members(group["folder"]):
             process, origin = _describe(pid), _origin(pid, recorded)
-            if process and process["soft"] != origin["soft"] and _is_ours(process, origin, recorded):
+            if process and process["soft"] != origin["soft"] and _is_ours(process, origin):
                 wrong += 1
                 _set(pid, origin["soft"])
         if not wrong:
@@ -77,11 +72,10 @@ def _restore(group: dict[str, Any], recorded: list[dict[str, Any]]) -> bool:
     return True
 
 
-def _is_ours(process: dict[str, Any], origin: dict[str, Any], recorded: list[dict[str, Any]]) -> bool:
-    """Whether its limit was lowered here, itself or before it was forked; a limit that it gave itself is its own."""
-    return (process["pid"], process["began"]) == (origin["pid"], origin["began"]) or any(
-        process["soft"] == one["free"] for one in recorded
-    )
+def _is_ours(process: dict[str, Any], origin: dict[str, Any]) -> bool:
+    """Whether its limit was lowered here, itself or before it was forked; one that raised its own keeps that."""
+    recorded = (process["pid"], process["began"]) == (origin["pid"], origin["began"])
+    return recorded or process["soft"] < origin["soft"]
 
 
 def _origin(pid: int, recorded: list[dict[str, Any]]) -> dict[str, Any]:
