@@ -144,12 +144,13 @@ class GcReport:
 
 class Fate(StrEnum):
     """`committed`: it is there, and its client was told; `rolled-back`: nothing of it is there; `in-doubt`: it is
-    there, and its client was never told.
+    there, and its client was never told; `open`: it outlived the kill, and nobody has decided it yet.
     """
 
     COMMITTED = "committed"
     ROLLED_BACK = "rolled-back"
     IN_DOUBT = "in-doubt"
+    OPEN = "open"
 
 
 @dataclass(frozen=True, slots=True)

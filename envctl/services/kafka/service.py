@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from envctl.protocols import NotReady
 from envctl.services.kafka import requests
-from envctl.services.kafka.chaos import KafkaCredentials
+from envctl.services.kafka.chaos import KafkaCredentials, KafkaTransactions
+from envctl.services.kafka.chaos.clock import KafkaClock
 from envctl.services.kafka.chaos.disk import KafkaDisk
 from envctl.services.kafka.handle import KafkaHandle
 from envctl.services.kafka.requests import Acl, Operation, Resource
@@ -20,14 +21,20 @@ from envctl.services.wire import admin_of, app_of
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from envctl.capabilities import HasCredentials
+    from envctl.capabilities import HasCredentials, Transactional
     from envctl.model import Endpoint, Identity
     from envctl.protocols import HasHandle, HasIdentities, HasOptions, HasShell, HasVariables, Service
     from envctl.seeding.loading import Job, Loader, Seedable
 
 READY_TOPIC = "__envctl_ready"
 # Small, and stored as sent, so that the round trip may look for its bytes.
-_READY_SETTINGS = {"retention.bytes": "1048576", "segment.bytes": "1048576", "compression.type": "uncompressed"}
+# The broker's own timestamps, so that it tells its time, and takes records of clients whose clocks differ from its.
+_READY_SETTINGS = {
+    "retention.bytes": "1048576",
+    "segment.bytes": "1048576",
+    "compression.type": "uncompressed",
+    "message.timestamp.type": "LogAppendTime",
+}
 
 APP = "User:app"
 ANONYMOUS = "User:ANONYMOUS"
@@ -49,7 +56,7 @@ def rights() -> tuple[Acl, ...]:
     )
 
 
-class Kafka(KafkaCredentials, KafkaDisk):
+class Kafka(KafkaCredentials, KafkaTransactions, KafkaDisk, KafkaClock):
     """One broker in ZooKeeper mode with a plaintext and a SASL listener on this machine."""
 
     name = "kafka"
@@ -158,7 +165,7 @@ def _check_advertised(connection: Connection, wanted: str) -> None:
 def _round_trip(connection: Connection) -> None:
     token = secrets.token_bytes(16)
     try:
-        offset = requests.produce(connection, READY_TOPIC, token)
+        offset = requests.produce(connection, READY_TOPIC, token).offset
     except Failed as error:
         if error.code == UNKNOWN_TOPIC:
             # A test that deletes all topics took it along.
@@ -177,3 +184,4 @@ if TYPE_CHECKING:
     _handle: HasHandle = Kafka()
     _seedable: Seedable = Kafka()
     _credentials: HasCredentials = Kafka()
+    _transactions: Transactional = Kafka()
