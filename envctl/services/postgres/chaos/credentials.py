@@ -69,9 +69,13 @@ class PostgresCredentials:
         """The thing's access list, and a statement that shows the loss. A live session of `app` has tried it."""
         from envctl.services.postgres.chaos import privileges
 
-        with _admin(site) as session:
-            found = privileges.look(session, user, _oid(session, user), privilege, on)
-            statement = privileges.attempt(session, found)
+        try:
+            with _admin(site) as session:
+                found = privileges.look(session, user, _oid(session, user), privilege, on)
+                statement = privileges.attempt(session, found)
+        except BaseException:
+            _close(site)
+            raise
         if statement and "live" in site.kept:
             try:
                 site.kept["live"].query(statement)

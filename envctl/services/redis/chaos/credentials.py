@@ -54,16 +54,11 @@ class RedisCredentials:
     def privilege(self, site: Site, user: str, privilege: str, on: str) -> JSON:
         """Which commands the user may give now and will not."""
         del on
-        privilege = privilege.lower()
-        with _admin(site) as server:
-            (line,) = [line for line in _lines(server) if _name(line) == user]
-            if privilege and "(" in line:
-                wanted = f"{privilege} taken from {user}"
-                raise FaultUnfit(wanted, "it has selectors, each with commands of its own", "take all, or use mode off")
-            sample = _runnable(server, user, _commands(server, privilege))[:_SAMPLE]
-        if not sample:
-            raise FaultUnfit(f"{user} with {privilege or 'a command'}, to be taken away", "it has none", "name another")
-        return {"rules": [f"-{privilege}"] if privilege else ["-@all", "clearselectors"], "sample": sample}
+        try:
+            return _taken(site, user, privilege.lower())
+        except BaseException:
+            _close(site)
+            raise
 
     def identity(self, site: Site, user: str, mode: str) -> JSON:
         """The user's line of ACL LIST, whose passwords are hashes. A connection of `app` is opened, to see it cut."""
@@ -165,6 +160,24 @@ def _gone(user: str) -> str:
         f"user {user} is gone: somebody deleted it while its rights were revoked, or Redis was started anew and its "
         "ACL file does not name it"
     )
+
+
+def _taken(site: Site, user: str, privilege: str) -> JSON:
+    """The rules that take a privilege, and some of the commands that go with it.
+
+    Raises:
+        FaultUnfit: the user has none of them, or in a way that one rule does not take.
+
+    """
+    with _admin(site) as server:
+        (line,) = [line for line in _lines(server) if _name(line) == user]
+        if privilege and "(" in line:
+            wanted = f"{privilege} taken from {user}"
+            raise FaultUnfit(wanted, "it has selectors, each with commands of its own", "take all, or use mode off")
+        sample = _runnable(server, user, _commands(server, privilege))[:_SAMPLE]
+    if not sample:
+        raise FaultUnfit(f"{user} with {privilege or 'a command'}, to be taken away", "it has none", "name another")
+    return {"rules": [f"-{privilege}"] if privilege else ["-@all", "clearselectors"], "sample": sample}
 
 
 def _commands(server: Conversation, privilege: str) -> list[str]:

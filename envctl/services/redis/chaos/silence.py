@@ -76,7 +76,7 @@ def cut(site: Site, client: Client) -> None:
 def let_go(site: Site, mark: str) -> None:
     """Remove the rules with that mark; none is fine, and so is a server that is down."""
     script = "; ".join(
-        f"{tool} -w -S OUTPUT | sed -n 's/^-A\\(.*{mark}.*\\)/-D\\1/p' | while read -r rule; do {tool} -w $rule; done"
+        f"{tool} -w -S OUTPUT 2>/dev/null | sed -n 's/^-A\\(.*{mark}.*\\)/-D\\1/p' | xargs -r -L 1 {tool} -w"
         for tool in _TOOLS
     )
     code, said = _inside(site, script)
