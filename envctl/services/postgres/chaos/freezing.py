@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 JSON = dict[str, Any]
 
 _ROUNDS = 8
-_ATTEMPTS = 4
+_ATTEMPTS = 3
 _SHOWN = 300
 _SECRET = re.compile(r"(password\s*=?\s*)'(?:[^']|'')*'", re.IGNORECASE)
 
@@ -74,7 +74,7 @@ class OpenTransaction:
 class Snapshot:
     """What was open; `main` is the server's main process. `unsettled`: sessions that could not be stopped between two
     answers, so that one of them may have committed without an answer and not be listed; `logins_held`: nobody could
-    log in after it.
+    log in after it; `late`: the kill took so long that those who were stopped may have gone on before it.
     """
 
     transactions: tuple[OpenTransaction, ...]
@@ -84,13 +84,14 @@ class Snapshot:
     unsettled: tuple[int, ...]
     logins_held: bool
     main: int
+    late: bool = False
 
 
 def freeze(keeper: Connection, watcher: Connection) -> Snapshot:
     """Stop everybody's sessions but envctl's two, and look.
 
-    A session that is stopped while it holds a lock of the server's own may block the look: then all go on after 5 s,
-    as they would if envctl died here, and it is tried again.
+    A session that is stopped while it holds a lock of the server's own may block the look: then all go on by
+    themselves, as they would if envctl died here, and it is tried again.
 
     Raises:
         NotReady: the server does not answer, or it took too long each time.
@@ -99,13 +100,15 @@ def freeze(keeper: Connection, watcher: Connection) -> Snapshot:
     with answering():
         held, ours = _hold_logins(keeper), [keeper.info.backend_pid, watcher.info.backend_pid]
         for _ in range(_ATTEMPTS):
-            clock = Deadline(THAW - 1.5)
+            clock = Deadline(THAW / 2)
             frozen, unsettled = _stop_all(watcher, ours)
             found = look(watcher, ours, frozen, unsettled, logins_held=held)
             if not clock.passed:
                 return found
             thaw(watcher, frozen)
-    raise NotReady(f"the sessions could not be stopped and looked at within {THAW} s")
+            # Until nothing is left that would let somebody go on in the next attempt.
+            watcher.execute(f"SELECT pg_catalog.pg_sleep({THAW})")
+    raise NotReady(f"the sessions could not be stopped and looked at within {THAW / 2:g} s")
 
 
 def look(
@@ -131,7 +134,7 @@ def look(
             "SELECT pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())::text"
         ).fetchall()
     return Snapshot(
-        tuple(_transaction(row, int(next_)) for row in rows),
+        tuple(_transaction(row, int(next_), ours) for row in rows),
         tuple(frozen),
         sequences,
         {_full(xid, int(next_)): gid for xid, gid in prepared},
@@ -145,6 +148,12 @@ def thaw(watcher: Connection, pids: Sequence[int]) -> None:
     """Let processes go on."""
     if pids:
         watcher.execute(program("CONT", " ".join(map(str, pids))).encode())
+
+
+def thaw_all(db: Connection) -> None:
+    """Let everybody go on; who was not stopped does not notice."""
+    query = "SELECT pid FROM pg_catalog.pg_stat_activity WHERE backend_type IN ('client backend', 'parallel worker')"
+    thaw(db, [pid for [pid] in db.execute(query).fetchall()])
 
 
 def _hold_logins(keeper: Connection) -> bool:
@@ -184,7 +193,7 @@ def _stop_all(watcher: Connection, ours: list[int]) -> tuple[list[int], list[int
     return sorted(frozen), between
 
 
-def _transaction(row: tuple[Any, ...], next_: int) -> OpenTransaction:
+def _transaction(row: tuple[Any, ...], next_: int, ours: Sequence[int]) -> OpenTransaction:
     pid, application, role, client, state, query, xid, waits, virtual, blockers = row
     shown = _SECRET.sub(r"\1'***'", " ".join(query.split()))
     return OpenTransaction(
@@ -197,7 +206,7 @@ def _transaction(row: tuple[Any, ...], next_: int) -> OpenTransaction:
         _full(xid, next_) if xid else None,
         virtual or "",
         waits or "",
-        tuple(blockers),
+        tuple(one for one in blockers if one not in ours),
     )
 
 

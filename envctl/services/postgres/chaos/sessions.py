@@ -24,7 +24,8 @@ HOME = "app"
 NO_SUCH_DATABASE = "3D000"
 
 # Commits wait for this server's disk and for no other server, whatever a gate makes of everybody else's. The user's
-# event triggers do not fire for what is not there to stay. The server looks after its client ten times a second.
+# event triggers do not fire for what is not there to stay. A look that has begun ends, though its client has died: in
+# its midst a process may be stopped.
 _SETTINGS = {
     "synchronous_commit": "local",
     "session_replication_role": "replica",
@@ -32,7 +33,7 @@ _SETTINGS = {
     "lock_timeout": "1000",
     "idle_in_transaction_session_timeout": "0",
     "idle_session_timeout": "0",
-    "client_connection_check_interval": "100",
+    "client_connection_check_interval": "0",
     "jit": "off",
     "datestyle": "ISO",
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -158,8 +158,8 @@ class PostgresTransactions:
         return _judged(site, aim, survey, stop, struck)
 
     def disarm(self, site: Site, aim: Mapping[str, Any], survey: JSON) -> None:
-        """Have it run, end the fault's sessions, restore the settings, remove the triggers."""
-        from envctl.services.postgres.chaos import gates, settings
+        """Have it run, end the fault's sessions, let go who was stopped, restore the settings, remove the triggers."""
+        from envctl.services.postgres.chaos import freezing, gates, settings
         from envctl.services.postgres.chaos.sessions import absent, answering, connect
 
         del aim
@@ -168,6 +168,7 @@ class PostgresTransactions:
         site.bring_up()
         with connect(site, "postgres") as db, answering():
             db.execute(_END_SESSIONS, [f"%{survey['token']}"])
+            freezing.thaw_all(db)
             if survey["settings"]:
                 settings.restore(db, survey["settings"])
         if survey["table"] and not absent(site, survey["database"]):
@@ -202,6 +203,7 @@ def _struck(
     """Look, and kill. The victim, what was open, the Unix time and the monotonic time of the kill."""
     from envctl.services.postgres.chaos import freezing, settings
     from envctl.services.postgres.chaos.killing import FREEZING, kill
+    from envctl.services.postgres.chaos.watching import THAW
 
     watcher, keeper = ambush.watcher, ambush.keeper
     if survey["settings"]:
@@ -213,6 +215,9 @@ def _struck(
         snapshot = freezing.look(watcher, [keeper.info.backend_pid, watcher.info.backend_pid], [victim])
     since, clock = time.time(), time.monotonic()
     kill(site, aim["means"], victim, snapshot, watcher)
+    if time.monotonic() - clock > THAW / 2:
+        # That long after the look some have gone on before they were killed.
+        snapshot = replace(snapshot, late=True)
     return victim, snapshot, since, clock
 
 

@@ -70,6 +70,8 @@ def _exactness(means: str, snapshot: Snapshot) -> JSON:
     doubts = []
     if snapshot.unsettled:
         doubts.append(f"processes {list(snapshot.unsettled)} may have committed without an answer")
+    if snapshot.late:
+        doubts.append("the kill took so long that those who were stopped may have gone on before it")
     if not snapshot.logins_held:
         doubts.append("whoever logged in between look and kill is not listed")
     return {"exact": "; ".join(doubts) or "all"}

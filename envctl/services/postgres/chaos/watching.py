@@ -18,13 +18,14 @@ if TYPE_CHECKING:
 
 JSON = dict[str, Any]
 
-THAW = 5
+THAW = 10
 """Seconds after which a stopped process goes on by itself, whatever has become of envctl."""
 
 _SLICE = 0.25
 _GATE_LOOK = 0.01
 _OPEN_LOOK = 0.001
-"""Seconds between two looks at a gate, where the victim waits, and at transactions that nothing holds."""
+"""Seconds between two looks at a gate, where the victim waits, and at transactions that nothing holds. While there are
+some whose statements are counted, it looks without a pause."""
 
 # Looks until there is a victim or the slice is over; what it found and has seen stays in settings of the session.
 _LOOK = """
@@ -32,13 +33,15 @@ DO $look$
 DECLARE
   victim integer;
   seen jsonb := coalesce(nullif(pg_catalog.current_setting('envctl_chaos.seen', true), ''), '{{}}')::jsonb;
-  one record; before jsonb; so_far integer;
+  over timestamptz := clock_timestamp() + interval '{slice} s';
+  one record; before jsonb; so_far integer; busy boolean;
 BEGIN
-  FOR turn IN 1..{turns} LOOP
+  WHILE clock_timestamp() < over LOOP
     PERFORM pg_catalog.pg_stat_clear_snapshot();
+    busy := false;
     {look}
     EXIT WHEN victim IS NOT NULL;
-    PERFORM pg_catalog.pg_sleep({pause});
+    IF NOT busy THEN PERFORM pg_catalog.pg_sleep({pause}); END IF;
   END LOOP;
   PERFORM pg_catalog.set_config('envctl_chaos.seen', seen::text, false);
   PERFORM pg_catalog.set_config('envctl_chaos.victim', coalesce(victim::text, ''), false);
@@ -63,26 +66,31 @@ _IN_COMMIT = """
 _MARKED = """EXISTS (SELECT FROM pg_catalog.pg_locks l WHERE l.pid = a.pid AND l.locktype = 'advisory' AND l.granted
       AND l.classid = {key} AND l.objid = {mark} AND l.objsubid = 2)"""
 
-# Stop, look again, and let go what went on meanwhile.
+# Stop, look again, and let go what went on meanwhile. Only who is kept gets a time after which it goes on by itself:
+# that of an earlier attempt would let it go too soon.
 _SEIZE = """
       EXECUTE {stop};
       PERFORM pg_catalog.pg_stat_clear_snapshot();
       SELECT a.pid INTO victim FROM pg_catalog.pg_stat_activity a
       WHERE a.pid = one.pid AND a.xact_start = one.xact_start AND {still};
-      IF victim IS NOT NULL THEN EXIT; END IF;
+      IF victim IS NOT NULL THEN
+        EXECUTE {keep};
+        EXIT;
+      END IF;
       EXECUTE {thaw};
 """
 
 _IN_TRANSACTION = """
-    FOR one IN SELECT a.pid, a.xact_start, a.backend_xid FROM pg_catalog.pg_stat_activity a
+    FOR one IN SELECT a.pid, a.xact_start, a.backend_xid FROM {source} a
       WHERE a.backend_xid IS NOT NULL AND {who} AND ({where}) ORDER BY a.xact_start LOOP
       {seize}
     END LOOP;
 """
 
 _COUNTING = """
-    FOR one IN SELECT a.pid, a.xact_start, a.query_start, a.query FROM pg_catalog.pg_stat_activity a
+    FOR one IN SELECT a.pid, a.xact_start, a.query_start, a.query FROM {source} a
       WHERE a.xact_start IS NOT NULL AND {who} AND ({where}) ORDER BY a.xact_start LOOP
+      busy := true;
       before := seen -> one.pid::text;
       so_far := CASE WHEN before ->> 'of' = one.xact_start::text THEN (before ->> 'count')::integer ELSE 0 END;
       IF before ->> 'at' IS DISTINCT FROM one.query_start::text AND one.query !~* '^\\s*(begin|start)\\M' THEN
@@ -94,6 +102,10 @@ _COUNTING = """
       {seize}
     END LOOP;
 """
+
+# The view joins two catalogs, which takes longer than a statement of a fast client; a condition may name its columns.
+_VIEW = "pg_catalog.pg_stat_activity"
+_SESSIONS = "(SELECT *, pg_catalog.pg_get_userbyid(usesysid) AS usename FROM pg_catalog.pg_stat_get_activity(NULL))"
 
 _STILL_WRITING = "a.backend_xid = one.backend_xid"
 _STILL_OPEN = "(a.backend_xid IS NOT NULL OR a.backend_xmin IS NOT NULL OR a.state LIKE 'idle in transaction%')"
@@ -131,27 +143,46 @@ def lookout(aim: Mapping[str, Any], survey: JSON, admin: str) -> Lookout:
         return _made(_IN_GATE.format(key=key, wait=WAIT), _GATE_LOOK)
     where = aim["where"] or "true"
     seize = _SEIZE.format(
-        stop=f"pg_catalog.format({_literal(program('STOP', '%1$s', THAW))}, one.pid)",
-        thaw=f"pg_catalog.format({_literal(program('CONT', '%1$s'))}, one.pid)",
+        stop=_each(program("STOP", "%1$s")),
+        keep=_each(program("STOP", "%1$s", THAW)),
+        thaw=_each(program("CONT", "%1$s")),
         still=_STILL_OPEN if aim["after_statements"] else _STILL_WRITING,
     )
     look = _COUNTING if aim["after_statements"] else _IN_TRANSACTION
-    return _made(look.format(who=who, where=f"{where}\n", seize=seize, statements=aim["after_statements"]), _OPEN_LOOK)
+    return _made(
+        look.format(
+            source=_VIEW if aim["where"] else _SESSIONS,
+            who=who,
+            where=f"{where}\n",
+            seize=seize,
+            statements=aim["after_statements"],
+        ),
+        _OPEN_LOOK,
+    )
 
 
 def program(signal: str, pids: str, thaw: int = 0) -> str:
     """A statement that has the server's own shell send a signal to processes of the server, 3 ms after it is sent.
 
-    With `thaw` they go on after so many seconds. That shell ends well in any case: the server takes any other end of
-    a process that it inherits for the crash of one of its own.
+    With `thaw` they go on after so many seconds. What waits for that ignores the signals that the server sends to its
+    sessions and all that they have started: the server takes any but a good end of a process that it inherits for the
+    crash of one of its own.
     """
-    later = f"; (sleep {thaw}; kill -CONT {pids}; exit 0) </dev/null >/dev/null 2>&1 &" if thaw else "; true"
+    later = (
+        f"; (trap '' HUP INT QUIT TERM; sleep {thaw}; kill -CONT {pids}; exit 0) </dev/null >/dev/null 2>&1 &"
+        if thaw
+        else "; true"
+    )
     command = f"kill -{signal} {pids} 2>/dev/null{later}"
     return f"COPY (SELECT WHERE false) TO PROGRAM {_literal(command)}"
 
 
+def _each(statement: str) -> str:
+    return f"pg_catalog.format({_literal(statement)}, one.pid)"
+
+
 def _made(look: str, pause: float) -> Lookout:
-    return Lookout(_LOOK.format(turns=round(_SLICE / pause), look=look, pause=pause).encode())
+    return Lookout(_LOOK.format(slice=_SLICE, look=look, pause=pause).encode())
 
 
 def _who(aim: Mapping[str, Any], admin: str) -> str:
