@@ -8,6 +8,7 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from envctl.faults.clock_skew import ClockSkew
 from envctl.faults.cpu_starve import CpuStarve
 from envctl.faults.crash_loop import CrashLoop
 from envctl.faults.disk_full import DiskFull
@@ -67,6 +68,7 @@ FAULTS: Mapping[str, type[Fault]] = MappingProxyType(
             DiskFull,
             SlowDisk,
             ReadOnlyDisk,
+            ClockSkew,
         )
     }
 )

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from envctl.protocols import Service
     from envctl.site import Site
 
+TRACING = "the tracing of its processes"
+"""A claim: a process can be traced by one alone."""
+
 _ARCHITECTURES = ("x86_64", "aarch64", "amd64", "arm64")
 _OLDEST_KERNEL = (5, 3)
 _GRACE = 15
@@ -73,7 +76,7 @@ class DiskFault(Fault):
         """It needs data on a disk."""
         if isinstance(service, KeepsData):
             return ""
-        return f"{service.name} keeps no data on a disk; hurt the service that it stores its data in"
+        return f"{service.name} keeps no data on a disk; use it on the service that it stores its data in"
 
     def obstacle(self, site: Site) -> str:
         """The tracer knows two processors, and needs a kernel that tells it about calls."""
@@ -88,7 +91,7 @@ class DiskFault(Fault):
     def claims(self, site: Site) -> Sequence[str]:
         """A process can be traced by one alone."""
         del site
-        return ("disk",)
+        return (TRACING,)
 
     def plan(self, site: Site) -> JSON:
         """See that a write works, and how long it takes."""
@@ -106,7 +109,7 @@ class DiskFault(Fault):
         service, surgeon = keeper(site), site.hands.surgeon(site.environment)
         order, pid = self.order(service), site.hands.pid(site.container.id)
         words = [plan["ledger"], plan["seconds"], pid, service.data_directory, int(order.calls), order.errno]
-        site.hands.spawn(surgeon, [tracing.NAME, *map(str, [*words, order.delay_ms])])
+        site.hands.spawn(surgeon, [tracing.SYSCALLS, *map(str, [*words, order.delay_ms])])
 
     def undo(self, site: Site, plan: JSON) -> None:
         """End the tracer, and start a server that its disk has killed."""

@@ -1,7 +1,8 @@
-"""The tracer of system calls (compose/images/tools/syscalls): what it says, how it ends, and whom it holds.
+"""The tools that reach into processes (compose/images/tools: syscalls, clock): what they say, how they end, whom one
+holds.
 
-Its ledger, a file in the surgeon, belongs to one run: the tracer makes it, and ends at once where there is one. So
-marking it also keeps back a tracer that was ordered and has not started yet.
+A tool's ledger, a file in the surgeon, belongs to one run: the tool makes it, and ends at once where there is one. So
+marking it also keeps back a tool that was ordered and has not started yet.
 """
 
 from __future__ import annotations
@@ -10,16 +11,18 @@ import json
 import os
 import select
 import signal
+import subprocess
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-NAME = "envctl-syscalls"
+SYSCALLS = "envctl-syscalls"
+CLOCK = "envctl-clock"
 _OVER = "over"
 _PATIENCE = 2000
-"""Milliseconds for each of its two ways to end."""
+"""Milliseconds for each of a tool's two ways to end."""
 
 
 def said(ledger: str) -> dict[str, Any]:
@@ -37,9 +40,9 @@ def end(ledger: str) -> bool:
     for name in filter(str.isdigit, os.listdir("/proc")):  # noqa: PTH208
         with suppress(OSError):
             _end(int(name), ledger)
-    left = [name for name in filter(str.isdigit, os.listdir("/proc")) if _is_tracer(name, ledger)]  # noqa: PTH208
+    left = [name for name in filter(str.isdigit, os.listdir("/proc")) if _is_tool(name, ledger)]  # noqa: PTH208
     if left:
-        raise TimeoutError(f"the tracer does not end: {', '.join(left)}")
+        raise TimeoutError(f"the tool does not end: {', '.join(left)}")
     with open(ledger, "w") as stream:  # noqa: PTH123
         stream.write(_OVER)
     return before == _OVER
@@ -51,12 +54,19 @@ def threads(pid: int) -> dict[str, int]:
     return {"threads": len(found), "traced": sum(tracer != "0" or state == "t" for tracer, state in found)}
 
 
+def restore_clock(pid: int) -> dict[str, Any]:
+    """Give a process and its descendants the kernel's own clock back; how many had another (`changed`)."""
+    done = subprocess.run([CLOCK, "restore", str(pid)], capture_output=True, text=True, check=False)
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
 def _end(pid: int, ledger: str) -> None:
-    """By SIGTERM it gives those the answer that wait for one; SIGKILL is for one that stands still itself."""
+    """By SIGTERM it ends in order; SIGKILL is for one that stands still itself."""
     held = os.pidfd_open(pid)
     try:
         # The id was held before its owner was asked for: it cannot have become another's in between.
-        if not _is_tracer(str(pid), ledger):
+        if not _is_tool(str(pid), ledger):
             return
         over = select.poll()
         over.register(held, select.POLLIN)
@@ -68,9 +78,10 @@ def _end(pid: int, ledger: str) -> None:
         os.close(held)
 
 
-def _is_tracer(pid: str, ledger: str) -> bool:
+def _is_tool(pid: str, ledger: str) -> bool:
     with suppress(OSError), open(f"/proc/{pid}/cmdline") as stream:  # noqa: PTH123
-        return stream.read().split("\0")[:2] == [NAME, ledger]
+        words = stream.read().split("\0")
+        return len(words) > 1 and words[0] in {SYSCALLS, CLOCK} and words[1] == ledger
     return False
 
 

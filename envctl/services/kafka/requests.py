@@ -189,14 +189,22 @@ def create_topic(connection: Connection, topic: str, settings: Mapping[str, str]
             check(f"create topic {name}", code, message)
 
 
-def produce(connection: Connection, topic: str, value: bytes) -> int:
-    """Append one record to partition 0, acknowledged by all replicas; its offset."""
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """Where a record is, and the broker's time in ms when it was appended; -1 where the topic keeps the client's."""
+
+    offset: int
+    at_ms: int
+
+
+def produce(connection: Connection, topic: str, value: bytes) -> Appended:
+    """Append one record to partition 0, acknowledged by all replicas."""
     partition = struct.pack(">i", 0) + data(record_batch(value, int(time.time() * 1000)))
     body = struct.pack(">hhi", -1, -1, connection.timeout_ms) + array([string(topic) + array([partition])])
     response = connection.call(0, 3, body)
     _to_first_partition(response)
     check(f"produce to {topic}", response.number("h"))
-    return response.number("q")
+    return Appended(response.number("q"), response.number("q"))
 
 
 def fetch(connection: Connection, topic: str, offset: int) -> bytes:

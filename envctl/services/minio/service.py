@@ -8,8 +8,10 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from envctl.protocols import NotReady
+from envctl.services.minio.chaos.clock import MinioClock
 from envctl.services.minio.chaos.credentials import MinioCredentials
 from envctl.services.minio.chaos.disk import MinioDisk
+from envctl.services.minio.chaos.transactions import MinioTransactions
 from envctl.services.wire import admin_of, app_of
 
 if TYPE_CHECKING:
@@ -60,7 +62,7 @@ class MinioHandle:
         return minio.Minio(self.endpoint.address, **{**known, **options})
 
 
-class Minio(MinioCredentials, MinioDisk):
+class Minio(MinioCredentials, MinioTransactions, MinioDisk, MinioClock):
     """MinIO with one drive."""
 
     name = "minio"

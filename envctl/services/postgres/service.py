@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from envctl.protocols import NotReady
+from envctl.services.postgres.chaos.clock import PostgresClock
 from envctl.services.postgres.chaos.credentials import PostgresCredentials
 from envctl.services.postgres.chaos.disk import PostgresDisk
 from envctl.services.postgres.chaos.transactions import PostgresTransactions
@@ -57,7 +58,7 @@ class PostgresHandle:
         return psycopg.connect(self.url, **options)
 
 
-class Postgres(PostgresCredentials, PostgresDisk, PostgresTransactions):
+class Postgres(PostgresCredentials, PostgresDisk, PostgresTransactions, PostgresClock):
     """PostgreSQL 17 with full durability unless `fast`."""
 
     name = "postgres"

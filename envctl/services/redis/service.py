@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from envctl.errors import redact
 from envctl.protocols import NotReady
+from envctl.services.redis.chaos.clock import RedisClock
 from envctl.services.redis.chaos.credentials import RedisCredentials
 from envctl.services.redis.chaos.disk import RedisDisk
 from envctl.services.redis.chaos.transactions import RedisTransactions
@@ -58,7 +59,7 @@ class RedisHandle:
         return redis.Redis(**{**known, "username": app.username, "password": app.password, **options})
 
 
-class Redis(RedisCredentials, RedisTransactions, RedisDisk):
+class Redis(RedisCredentials, RedisTransactions, RedisDisk, RedisClock):
     """Redis 8 (or 7) with an append-only file synced every second."""
 
     name = "redis"
