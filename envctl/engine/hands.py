@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any, cast
 from envctl.engine import operations
 from envctl.engine.images import build_all
 from envctl.errors import EngineError, FaultUnfit
-from envctl.model import ENVIRONMENT_LABEL, ROLE_LABEL, ExecResult
+from envctl.model import ENVIRONMENT_LABEL, ROLE_LABEL, ExecResult, State
 from envctl.protocols import NotReady
-from envctl.waiting import until
+from envctl.waiting import TimedOut, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -132,11 +132,15 @@ class Hands:
 
         api = self._engine.api
         with suppress(docker.errors.NotFound):
-            found = api.inspect_container(name)
+            found = self._ask(lambda: api.inspect_container(name))
             if found["State"]["Running"]:
                 return str(found["Id"])
-            api.remove_container(found["Id"], force=True)
-        return self._hire(environment, name)
+            if found["State"]["Status"] == State.CREATED:
+                # Another process is about to start it, unless it died in between.
+                with suppress(TimedOut):
+                    return until(lambda: self._running(name), 5, "the surgeon")
+            self._ask(lambda: api.remove_container(found["Id"], force=True))
+        return self._ask(lambda: self._hire(environment, name))  # type: ignore[no-any-return]
 
     def operate(self, environment: str, command: Sequence[str]) -> ExecResult:
         """Run a command in the surgeon and wait for it."""
@@ -212,7 +216,7 @@ class Hands:
         import docker.errors
 
         try:
-            found = self._engine.api.inspect_container(name)
+            found = self._ask(lambda: self._engine.api.inspect_container(name))
         except docker.errors.NotFound as error:
             raise NotReady("it is gone again") from error
         if not found["State"]["Running"]:
@@ -226,16 +230,26 @@ class Hands:
         return str(shop.catalogue[TOOLS].tag.tagged)
 
     def _do(self, request: Callable[[], Any]) -> Any:  # noqa: ANN401 - the SDK's answers are untyped JSON
+        """One request; what the engine refuses for the container's state may be tried again."""
+        import docker.errors
+
+        try:
+            return self._ask(request)
+        except docker.errors.APIError as error:
+            said = str(error.explanation or error)
+            if error.status_code in {404, 409}:
+                raise NotReady(said) from error
+            raise EngineError("an act on a container", said, "see the engine's own log") from error
+
+    def _ask(self, request: Callable[[], Any]) -> Any:  # noqa: ANN401
+        """One request; its own refusals pass through, an engine that went away is an EngineError."""
         import docker.errors
         import requests.exceptions
 
         try:
             return request()
-        except (docker.errors.NotFound, docker.errors.APIError) as error:
-            said = str(error.explanation or error)
-            if error.status_code in {404, 409}:
-                raise NotReady(said) from error
-            raise EngineError("an act on a container", said, "see the engine's own log") from error
+        except docker.errors.APIError:
+            raise
         except requests.exceptions.RequestException as error:
             raise EngineError(
                 "an answer of the engine", str(error), "is it running? `envctl doctor` says more"
