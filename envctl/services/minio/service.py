@@ -12,7 +12,6 @@ from envctl.services.minio.chaos.clock import MinioClock
 from envctl.services.minio.chaos.credentials import MinioCredentials
 from envctl.services.minio.chaos.disk import MinioDisk
 from envctl.services.minio.chaos.transactions import MinioTransactions
-from envctl.services.minio.chaos.transactions import MinioTransactions
 from envctl.services.wire import admin_of, app_of
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import datetime as dt
 import json
 import re
 import secrets
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -124,19 +124,11 @@ class MinioTransactions:
         from envctl.services.minio.chaos import fates
         from envctl.services.minio.chaos.uploads import Store
 
-        gate, store = site.kept["gate"], Store(site.at)
-        scene = self._caught(gate, store, aim, stop)
-        pid, clock = site.hands.pid(site.container.id), Deadline(0)
-        if aim["means"] == "server":
-            gate.say({"do": "kill", "pid": pid})
-            _heard(gate, "killed")
-            killed_at = dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        else:
-            gate.say({"do": "end gracefully", "pid": pid})
-            site.hands.stop(site.container.id, _GRACE)
-            killed_at = site.now().finished_at
-            scene.answered.update(_answered(gate))
-        gate.close()
+        store = Store(site.at)
+        with closing(site.kept["gate"]) as gate:
+            scene = self._caught(gate, store, aim, stop)
+            clock = Deadline(0)
+            killed_at = self._end(site, gate, aim["means"], scene)
         until(lambda: _ended(site, survey), _PATIENCE, "minio has ended")
         if not aim["restart"]:
             with suppress(TimedOut):  # whoever heals starts it, and so does this
@@ -166,6 +158,18 @@ class MinioTransactions:
         if left["chain"] or left["alive"]:
             raise NotReady(f"the gate {survey['gate']} is still there: {left}")
         return {"gate": "gone"}
+
+    def _end(self, site: Site, gate: Conversation, means: str, scene: Scene) -> str:
+        """Kill, or stop; when that was, as the server writes times."""
+        pid = site.hands.pid(site.container.id)
+        if means == "server":
+            gate.say({"do": "kill", "pid": pid})
+            _heard(gate, "killed")
+            return dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        gate.say({"do": "end gracefully", "pid": pid})
+        site.hands.stop(site.container.id, _GRACE)
+        scene.answered.update(_answered(gate))
+        return site.now().finished_at
 
     def _caught(self, gate: Conversation, store: Any, aim: Mapping[str, Any], stop: threading.Event) -> Scene:  # noqa: ANN401
         """The scene at the moment aimed at, with the victim held.
