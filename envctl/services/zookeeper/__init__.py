@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from envctl.protocols import NotReady
 from envctl.services.wire import CLOSED, network_reason
+from envctl.services.zookeeper.chaos.clock import ZooKeeperClock
 from envctl.services.zookeeper.chaos.disk import ZooKeeperDisk
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from envctl.protocols import HasHandle, HasOptions, HasShell, HasVariables, Service
 
 
-class ZooKeeper(ZooKeeperDisk):
+class ZooKeeper(ZooKeeperDisk, ZooKeeperClock):
     """One standalone ZooKeeper. It has no identities: what must be protected is protected in Kafka."""
 
     name = "zookeeper"

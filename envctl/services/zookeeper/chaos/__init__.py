@@ -1,1 +1,1 @@
-"""How ZooKeeper can be hurt where that takes knowledge of ZooKeeper: its disk."""
+"""How ZooKeeper can be hurt where that takes knowledge of ZooKeeper: its disk, its clock."""
