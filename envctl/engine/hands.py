@@ -153,10 +153,15 @@ class Hands:
             NotReady: it failed; with its last line.
 
         """
-        done = self.operate(environment, operations.command(name, arguments))
-        if done.exit_code:
-            raise NotReady(done.output.strip().rpartition("\n")[2] or f"exit code {done.exit_code}")
-        return json.loads(done.output)
+        api, surgeon, command = self._engine.api, self.surgeon(environment), operations.command(name, arguments)
+        created = self._do(lambda: api.exec_create(surgeon, command, user="root"))
+        # Apart, so that no word of a program that it runs gets into the answer.
+        answer, said = self._do(lambda: api.exec_start(created["Id"], demux=True))
+        if code := self._do(lambda: api.exec_inspect(created["Id"]))["ExitCode"]:
+            raise NotReady((said or b"").decode(errors="replace").strip().rpartition("\n")[2] or f"exit code {code}")
+        if not answer:
+            raise NotReady("the surgeon ended in the middle of it")
+        return json.loads(answer)
 
     def operate_python(self, environment: str, program: str, *arguments: object) -> Any:  # noqa: ANN401 - its JSON
         """Run a Python program (standard library's smallest part) in the surgeon; what it printed, read as JSON.

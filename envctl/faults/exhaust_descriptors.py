@@ -55,7 +55,8 @@ class ExhaustDescriptors(Fault):
 
     def bites(self, site: Site, plan: JSON) -> JSON:
         """No process can open a file; and what a new client gets."""
-        able = site.hands.operation(site.environment, "descriptors.tighten", group=plan["group"])
+        asked = {"group": plan["group"], "recorded": plan["recorded"]}
+        able = site.hands.operation(site.environment, "descriptors.tighten", **asked)
         if able:
             raise NotReady(f"process {able[0]['pid']} could open file {able[0]['free']} of {able[0]['soft']}")
         try:

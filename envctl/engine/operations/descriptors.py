@@ -23,16 +23,15 @@ def look(pid: int) -> dict[str, Any]:
 def exhaust(group: dict[str, Any], recorded: list[dict[str, Any]], token: str, seconds: float) -> None:
     """Lower the soft limits to what is open; they come back by themselves after so many seconds."""
     leases.after(token, seconds, lambda: _restore(group, recorded))
-    tighten(group)
+    tighten(group, recorded)
 
 
-def tighten(group: dict[str, Any]) -> list[dict[str, Any]]:
-    """The processes of the group that could have opened a file, until now: what they close makes room for others.
+def tighten(group: dict[str, Any], recorded: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The processes that could have opened a file, until now: what they close makes room for others.
 
     A process's limit becomes the lowest number that is free: then it can open nothing, and what is open stays.
     """
-    found = (_describe(pid) for pid in cgroups.members(group["folder"]))
-    loose = [process for process in found if process and process["free"] < process["soft"]]
+    loose = [process for process, _ in _descended(group, recorded) if process["free"] < process["soft"]]
     for process in loose:
         _set(process["pid"], process["free"])
     return loose
@@ -46,46 +45,46 @@ def give_back(group: dict[str, Any], recorded: list[dict[str, Any]], token: str)
 
 def differences(group: dict[str, Any], recorded: list[dict[str, Any]]) -> list[str]:
     """Which processes have not the limit that they, or those that they were forked from, had."""
-    if not cgroups.is_there(group):
-        return []
-    now = (_describe(pid) for pid in cgroups.members(group["folder"]))
-    pairs = ((process, _origin(process["pid"], recorded)) for process in now if process)
     return [
         f"process {process['pid']} may open {process['soft']} files instead of {origin['soft']}"
-        for process, origin in pairs
-        if process["soft"] != origin["soft"] and _is_ours(process, origin)
+        for process, origin in _lowered(group, recorded)
     ]
 
 
 def _restore(group: dict[str, Any], recorded: list[dict[str, Any]]) -> bool:
-    if not cgroups.is_there(group):
-        return False
     for _ in range(_ROUNDS):
-        wrong = 0
-        for pid in cgroups.members(group["folder"]):
-            process, origin = _describe(pid), _origin(pid, recorded)
-            if process and process["soft"] != origin["soft"] and _is_ours(process, origin):
-                wrong += 1
-                _set(pid, origin["soft"])
-        if not wrong:
+        lowered = _lowered(group, recorded)
+        if not lowered:
             break
-    return True
+        for process, origin in lowered:
+            _set(process["pid"], origin["soft"])
+    return cgroups.is_there(group)
 
 
-def _is_ours(process: dict[str, Any], origin: dict[str, Any]) -> bool:
-    """Whether its limit was lowered here, itself or before it was forked; one that raised its own keeps that."""
-    recorded = (process["pid"], process["began"]) == (origin["pid"], origin["began"])
-    return recorded or process["soft"] < origin["soft"]
+def _lowered(group: dict[str, Any], recorded: list[dict[str, Any]]) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+    """The processes that have less than they, or those that they were forked from, had; more is their own doing."""
+    return [pair for pair in _descended(group, recorded) if pair[0]["soft"] < pair[1]["soft"]]
 
 
-def _origin(pid: int, recorded: list[dict[str, Any]]) -> dict[str, Any]:
-    """What was recorded of a process, or of the nearest that it was forked from; else of the first."""
+def _descended(group: dict[str, Any], recorded: list[dict[str, Any]]) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+    """Each process of the group with what was recorded of it, or of the nearest that it was forked from.
+
+    Those that came from outside, such as health checks and `docker exec`, are nobody's: they are left alone.
+    """
+    if not cgroups.is_there(group):
+        return []
     known = {(one["pid"], one["began"]): one for one in recorded}
+    pairs = ((_describe(pid), _origin(pid, known)) for pid in cgroups.members(group["folder"]))
+    return [(process, origin) for process, origin in pairs if process and origin]
+
+
+def _origin(pid: int, known: dict[tuple[int, int], dict[str, Any]]) -> dict[str, Any]:
+    """What was recorded of a process, or of the nearest that it was forked from; empty when it came from outside."""
     while pid > 1:
         if (pid, processes.started(pid)) in known:
             return known[pid, processes.started(pid)]
         pid = int(processes.status(pid, "PPid") or 0)
-    return recorded[0]
+    return {}
 
 
 def _describe(pid: int) -> dict[str, Any]:
