@@ -70,11 +70,23 @@ def persistence(server: Conversation) -> dict[str, Any]:
     return policy | {name: lines[name] for name in _STATE if name in lines}
 
 
+def run_of(server: Conversation) -> str:
+    """The server's name of this start of its own."""
+    lines = text(server.ask("INFO", "server")).splitlines()
+    return next(line.partition(":")[2] for line in lines if line.startswith("run_id:"))
+
+
+def forgotten(server: Conversation, survey: dict[str, Any]) -> list[str]:
+    """Settings that the server had at run time, and lost because it was started anew."""
+    now = persistence(server) if run_of(server) != survey["run"] else survey["policy"]
+    return [name for name, value in survey["policy"].items() if now[name] != value]
+
+
 def started(site: Site, *, restart: bool, stop: threading.Event) -> int:
     """Wait until the server is down, start it (or wait until somebody does), and until it answers; ms of all that.
 
     Raises:
-        NotReady: it was not started again, or does not answer.
+        TimedOut: it was not started again, or does not answer.
 
     """
     clock = Deadline(0)

@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from envctl.errors import VictimNeverCame
+from envctl.errors import FaultError, VictimNeverCame
 from envctl.model import State
 from envctl.protocols import NotReady
 from envctl.services.redis.chaos.conversation import Conversation, text
@@ -72,12 +72,12 @@ class RedisTransactions:
 
     def survey(self, site: Site, aim: Mapping[str, Any]) -> JSON:
         """A mark of our own, and how the server keeps its data."""
-        from envctl.services.redis.chaos.aftermath import persistence
+        from envctl.services.redis.chaos.aftermath import persistence, run_of
 
         del aim
         with Conversation(site.at, admin_of(site.at)) as server:
             policy = {name: persistence(server)[name] for name in ("appendonly", "appendfsync", "save")}
-        return {"mark": f"envctl-{secrets.token_hex(6)}", "policy": policy}
+            return {"mark": f"envctl-{secrets.token_hex(6)}", "run": run_of(server), "policy": policy}
 
     def arm(self, site: Site, aim: Mapping[str, Any], survey: JSON) -> None:
         """Open the gatekeeper's connection, by whose name any process can end the watch."""
@@ -117,8 +117,8 @@ class RedisTransactions:
         return aftermath.verdict(site, scene, aim["means"], took, since)
 
     def disarm(self, site: Site, aim: Mapping[str, Any], survey: JSON) -> None:
-        """Send the gatekeeper away, remove its rules, and start the server if it is down."""
-        from envctl.services.redis.chaos import silence
+        """Send the gatekeeper away, remove its rules, start the server if it is down, with the settings that it had."""
+        from envctl.services.redis.chaos import aftermath, silence
         from envctl.services.redis.chaos.clients import listed, release
 
         if (gate := site.kept.pop("gate", None)) is not None:
@@ -130,6 +130,8 @@ class RedisTransactions:
                 if client.name == survey["mark"]:
                     server.ask_all([["CLIENT", "KILL", "ID", client.id]])
                     release(server)
+            for name in aftermath.forgotten(server, survey):
+                server.ask("CONFIG", "SET", name, survey["policy"][name])
         if aim["at"] == "in-doubt":
             silence.let_go(site, survey["mark"])
 
@@ -141,13 +143,12 @@ class RedisTransactions:
         with Conversation(site.at, admin_of(site.at)) as server:
             if any(client.name == survey["mark"] for client in listed(server)):
                 raise NotReady("the gatekeeper's connection is still there")
-            now = aftermath.persistence(server)
+            forgotten = aftermath.forgotten(server, survey)
         if aim["at"] == "in-doubt" and (left := silence.rules(site, survey["mark"])):
             raise NotReady(f"{left} rules against answers are still there")
-        policy = survey["policy"]
-        if other := [name for name in policy if now[name] != policy[name]]:
-            raise NotReady(f"{', '.join(other)} of the server are not what they were")
-        return {"gate": "removed", **policy}
+        if forgotten:
+            raise NotReady(f"the server has forgotten its {', '.join(forgotten)}")
+        return {"gate": "removed", **survey["policy"]}
 
 
 def _scene(site: Site, gate: Conversation, aim: Mapping[str, Any], survey: JSON, stop: threading.Event) -> Scene | None:
@@ -244,10 +245,14 @@ def _again(site: Site, gate: Conversation, aim: Mapping[str, Any], stop: threadi
     """Have the service answer again; ms until it did."""
     from envctl.services.redis.chaos import aftermath
     from envctl.services.redis.chaos.clients import release
-    from envctl.waiting import Deadline
+    from envctl.waiting import Deadline, TimedOut
 
     if aim["means"] != "connection":
-        return aftermath.started(site, restart=aim["restart"], stop=stop)
+        try:
+            return aftermath.started(site, restart=aim["restart"], stop=stop)
+        except TimedOut as error:
+            advice = "healing starts it; what became of the transaction can be seen in the data alone"
+            raise FaultError("redis started again, to look at its data", error.last, advice) from error
     clock = Deadline(0)
     release(gate)
     site.ping()
