@@ -14,8 +14,6 @@ from typing import TYPE_CHECKING, Any
 from envctl.protocols import NotReady
 
 if TYPE_CHECKING:
-    import socket
-
     import docker
 
 _HEADER = 8
@@ -31,7 +29,7 @@ class Conversation:
     def __init__(self, api: docker.APIClient, execution: str) -> None:
         # The SDK wraps the connection differently for each way to reach an engine; what it wraps can all be read.
         self._stream: Any = api.exec_start(execution, socket=True)
-        self._socket: socket.socket = getattr(self._stream, "_sock", self._stream)
+        self._socket: Any = getattr(self._stream, "_sock", self._stream)
         self._raw, self._said, self._complaint = b"", b"", b""
 
     def say(self, word: object) -> None:
