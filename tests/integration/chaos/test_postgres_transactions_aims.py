@@ -24,7 +24,7 @@ WRITES = {
 }
 
 SCHEMA = """
-DROP SCHEMA IF EXISTS "Odd Schema" CASCADE; DROP TABLE IF EXISTS "OrderItems", events, plain; DROP VIEW IF EXISTS seen;
+DROP SCHEMA IF EXISTS "Odd Schema" CASCADE; DROP TABLE IF EXISTS "OrderItems", events, plain CASCADE;
 CREATE SCHEMA "Odd Schema";
 CREATE TABLE "Odd Schema"."Odd ""Table" (id integer, "Total Sum" numeric);
 CREATE TABLE "OrderItems" (id integer, "order" integer);

@@ -76,7 +76,9 @@ def kill(site: Site, means: str, victim: int, snapshot: Snapshot, watcher: Conne
         site.hands.kill(container)
     elif means == "policy":
         pid = site.hands.pid(container)
-        site.hands.operate(site.environment, ["kill", "-KILL", str(pid)])
+        done = site.hands.operate(site.environment, ["sh", "-c", f"kill -KILL {pid}"])
+        if done.exit_code:
+            raise NotReady(f"the main process could not be killed: {done.output.strip()}")
     else:
         _signal(site, means, victim, snapshot)
     if means == "backend":

@@ -87,17 +87,23 @@ _IN_TRANSACTION = """
     END LOOP;
 """
 
-_COUNTING = """
-    FOR one IN SELECT a.pid, a.xact_start, a.query_start, a.query FROM {source} a
+# A statement of the extended protocol is told to begin three times, when it is parsed, bound and executed: a new one is
+# one after a rest, or of another text. So one may be missed, and none is counted twice.
+_COUNTING = r"""
+    FOR one IN SELECT a.pid, a.xact_start, a.query_start, a.query, a.state FROM {source} a
       WHERE a.xact_start IS NOT NULL AND {who} AND ({where}) ORDER BY a.xact_start LOOP
       busy := true;
       before := seen -> one.pid::text;
-      so_far := CASE WHEN before ->> 'of' = one.xact_start::text THEN (before ->> 'count')::integer ELSE 0 END;
-      IF before ->> 'at' IS DISTINCT FROM one.query_start::text AND one.query !~* '^\\s*(begin|start)\\M' THEN
+      IF before ->> 'of' IS DISTINCT FROM one.xact_start::text THEN
+        before := '{{"count": 0, "idle": true}}'::jsonb;
+      END IF;
+      so_far := (before ->> 'count')::integer;
+      IF before ->> 'at' IS DISTINCT FROM one.query_start::text AND one.query !~* '^\s*(begin|start)\M'
+        AND ((before ->> 'idle')::boolean OR before ->> 'query' <> one.query) THEN
         so_far := so_far + 1;
       END IF;
-      seen := jsonb_set(seen, ARRAY[one.pid::text], jsonb_build_object(
-        'of', one.xact_start::text, 'at', one.query_start::text, 'count', so_far));
+      seen := jsonb_set(seen, ARRAY[one.pid::text], jsonb_build_object('of', one.xact_start::text,
+        'at', one.query_start::text, 'query', one.query, 'idle', one.state <> 'active', 'count', so_far));
       CONTINUE WHEN so_far < {statements};
       {seize}
     END LOOP;
