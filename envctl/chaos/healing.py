@@ -128,7 +128,7 @@ def _heal(ward: Ward, entry: Entry, site: Site | None, within: float | None) -> 
         site = site or _repeat(lambda: _site(ward, entry), deadline, f"{entry.service} found")
         others = [other for other in ward.journal.entries() if other.id != entry.id]
         site.locked_out = locked_out(others, entry.service)
-        _require_same(site, entry, fault)
+        _repeat(lambda: _require_same(site, entry, fault), deadline, f"{entry.service} looked at")
         _repeat(lambda: fault.undo(site, entry.plan), deadline, f"{entry.fault} undone")
         evidence = _repeat(lambda: fault.recovered(site, entry.plan), deadline, f"{entry.service} as it was before")
     except Lost as lost:

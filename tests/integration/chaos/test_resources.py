@@ -16,6 +16,7 @@ import redis
 
 import envctl
 from envctl.errors import FaultConflict, FaultUnfit
+from tests.scenarios.engine_door import Door
 
 if TYPE_CHECKING:
     import subprocess
@@ -234,6 +235,30 @@ def test_limits_come_back_by_themselves_when_everybody_who_could_heal_is_dead(
     assert healed.stage == "healed"
 
 
+@pytest.mark.parametrize("fault", FAULTS)
+def test_healing_waits_for_an_engine_that_restarts(
+    env: Environment,
+    fault: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    eventually: Callable[..., None],
+) -> None:
+    """Whoever heals finds no engine, goes on asking, and heals when it is there again."""
+    door = Door(tmp_path / "engine.sock")
+    door.open()
+    monkeypatch.setenv("DOCKER_HOST", door.url)
+    hurt = envctl.attach(env.name).chaos.call(fault, "redis", {})
+    monkeypatch.delenv("DOCKER_HOST")
+    door.shut()
+    with ThreadPoolExecutor(1) as pool:
+        healing = pool.submit(hurt.heal)
+        eventually(lambda: _equal(_history(env, hurt.id)[-1]["event"], "fault.healing"))
+        assert not _done_within(healing, 1)
+        door.open()
+        assert healing.result(120).stage == "healed"
+    door.shut()
+
+
 def test_two_injectors_at_once_leave_one_fault(env: Environment) -> None:
     """The second is told of the first."""
 
@@ -268,6 +293,10 @@ def test_an_environment_that_is_torn_down_takes_everything_along(
     eventually(lambda: _equal([_processes_with(token) for token in tokens], [[]] * 3))
     assert [path for one in containers for path in Path("/sys/fs/cgroup").glob(f"**/{one['Id']}")] == []
     assert _processes_with(f"--environment\0{name}") == []
+
+
+def _history(env: Environment, fault: str) -> list[dict[str, Any]]:
+    return [line for line in env.chaos.history() if line["id"] == fault]
 
 
 def _limits(pid: int) -> dict[str, str]:
