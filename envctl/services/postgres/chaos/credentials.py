@@ -23,7 +23,7 @@ JSON = dict[str, Any]
 
 _TIMEOUT = 5.0
 _LIVE = 60.0
-"""Seconds for which the session that shows the effect may live: from planning to the proof."""
+"""Seconds for which a session that is kept may live: from planning to the proof."""
 
 _TOUCHED = MappingProxyType({"login": "rolcanlogin", "expiry": "rolvaliduntil", "password": "rolpassword"})
 """The one column of pg_authid that a mode changes."""
@@ -91,13 +91,13 @@ class PostgresCredentials:
             names = [str(row[0]) for row in session.query("SELECT rolname FROM pg_roles WHERE rolname !~ '^pg_'")]
             require_revocable("role", user, names, admin_of(site.at).username)
             record = _record(session, _oid(session, user))
-        role = record["role"]
-        if mode != self.privilege_mode and not role["rolcanlogin"]:
-            raise FaultUnfit(f"role {user}, which can log in", "it cannot (NOLOGIN)", "name another one with --user")
-        if mode in ("expiry", "password") and role["rolpassword"] is None:
-            raise FaultUnfit(f"a password of role {user}", "it has none", "use --mode login")
-        if site.at.app and user == site.at.app.username:
-            site.kept["live"] = _log_in(site, _LIVE)
+            role = record["role"]
+            if mode != self.privilege_mode and not role["rolcanlogin"]:
+                raise FaultUnfit(f"role {user}, which can log in", "it is NOLOGIN", "name another one with --user")
+            if mode in ("expiry", "password") and role["rolpassword"] is None:
+                raise FaultUnfit(f"a password of role {user}", "it has none", "use --mode login")
+            if site.at.app and user == site.at.app.username:
+                site.kept["live"] = _log_in(site, _LIVE)
         return record
 
     def revoke(self, site: Site, user: str, mode: str, record: JSON) -> None:
@@ -122,20 +122,8 @@ class PostgresCredentials:
         """The server's own record says so, no session is left, and `app` is refused."""
         with _admin(site) as session:
             oid = _same(session, user, record)
-            if mode == "privilege":
-                return _without_privilege(site, session, user, oid, record)
-            # A login that was let in just before its role was changed shows only now.
-            if left := _end_sessions(session, oid):
-                raise NotReady(f"{left} sessions of {user} had slipped in")
-            now = _record(session, oid)["role"]
-        column = _TOUCHED[mode]
-        if now[column] == record["role"][column]:
-            raise NotReady(f"{column} of {user} is what it was")
-        evidence: JSON = {"changed": column, "sessions": 0}
-        live = site.kept.get("live")
-        if live is not None:
-            evidence["live"] = _refused(lambda: live.query("SELECT 1"), "a live session")
-            evidence["new"] = _refused(lambda: _log_in(site).__exit__(None), "a new login")
+            without = _without_privilege if mode == self.privilege_mode else _without_login
+            evidence = without(site, session, user, oid, record, mode)
         _close(site)
         return evidence
 
@@ -173,17 +161,27 @@ class PostgresCredentials:
             with _log_in(site) as session:
                 session.query(record.get("attempt") or "SELECT 1")
             evidence["login"] = "with the original password"
+        _close(site)
         return evidence
 
 
 @contextmanager
 def _admin(site: Site) -> Iterator[Session]:
-    """A session of envctl's own, in the tests' database: access lists are a database's own."""
+    """A session of envctl's own, in the tests' database: access lists are a database's own.
+
+    Kept from one step to the next, for a login takes 5 ms; `_close` ends it.
+    """
     from envctl.services.postgres.service import DATABASE
     from envctl.services.postgres.session import Session
 
-    with Session(site.at, admin_of(site.at), DATABASE, _TIMEOUT) as session:
+    session = site.kept.pop("admin", None) or Session(site.at, admin_of(site.at), DATABASE, _LIVE)
+    try:
         yield session
+    except BaseException as error:
+        # Where it was refused, what it says next is no answer to what it is asked next.
+        session.__exit__(error)
+        raise
+    site.kept["admin"] = session
 
 
 def _log_in(site: Site, timeout: float = _TIMEOUT) -> Session:
@@ -195,9 +193,11 @@ def _log_in(site: Site, timeout: float = _TIMEOUT) -> Session:
 
 
 def _close(site: Site) -> None:
-    if (live := site.kept.pop("live", None)) is not None:
-        with suppress(NotReady):
-            live.__exit__(None)
+    """End the sessions that are kept."""
+    for name in ("live", "admin"):
+        if (session := site.kept.pop(name, None)) is not None:
+            with suppress(NotReady):
+                session.__exit__(None)
 
 
 def _oid(session: Session, user: str) -> str:
@@ -206,9 +206,7 @@ def _oid(session: Session, user: str) -> str:
 
     rows = session.query(f"SELECT oid FROM pg_roles WHERE rolname = {literal(user)}")
     if not rows:
-        raise Lost(
-            f"role {user} is gone: somebody dropped it while its rights were revoked; `envctl up` makes app anew"
-        )
+        raise Lost(f"role {user} is gone: somebody dropped it while its rights were revoked; `up` makes app anew")
     return str(rows[0][0])
 
 
@@ -254,9 +252,24 @@ def _differences(record: JSON, now: JSON, mode: str) -> list[str]:
     return found + [key for key in now if key != "role" and now[key] != record[key]]
 
 
-def _without_privilege(site: Site, session: Session, user: str, oid: str, record: JSON) -> JSON:
+def _without_login(site: Site, session: Session, user: str, oid: str, record: JSON, mode: str) -> JSON:
+    # A login that was let in just before its role was changed shows only now.
+    if left := _end_sessions(session, oid):
+        raise NotReady(f"{left} sessions of {user} had slipped in")
+    column = _TOUCHED[mode]
+    if _record(session, oid)["role"][column] == record["role"][column]:
+        raise NotReady(f"{column} of {user} is what it was")
+    evidence: JSON = {"changed": column, "sessions": 0}
+    if (live := site.kept.get("live")) is not None:
+        evidence["live"] = _refused(lambda: live.query("SELECT 1"), "a live session")
+        evidence["new"] = _refused(lambda: _log_in(site).__exit__(None), "a new login")
+    return evidence
+
+
+def _without_privilege(site: Site, session: Session, user: str, oid: str, record: JSON, mode: str) -> JSON:
     from envctl.services.postgres.chaos import privileges
 
+    del mode
     thing = record["thing"]
     what = f"{thing['privilege'].upper()} on {thing['name']}"
     if privileges.has(session, oid, thing):
@@ -267,7 +280,6 @@ def _without_privilege(site: Site, session: Session, user: str, oid: str, record
         evidence["live"] = _refused(lambda: live.query(record["attempt"]), "a live session")
         with _log_in(site) as new:
             evidence["new"] = _refused(lambda: new.query(record["attempt"]), "a new session")
-    _close(site)
     return evidence
 
 

@@ -174,10 +174,14 @@ def _taken(site: Site, user: str, privilege: str) -> JSON:
         if privilege and "(" in line:
             wanted = f"{privilege} taken from {user}"
             raise FaultUnfit(wanted, "it has selectors, each with commands of its own", "take all, or use mode off")
-        sample = _runnable(server, user, _commands(server, privilege))[:_SAMPLE]
+        commands, sample = _commands(server, privilege), list[str]()
+        for start in range(0, len(commands), 2 * _SAMPLE):
+            sample += _runnable(server, user, commands[start : start + 2 * _SAMPLE])
+            if len(sample) >= _SAMPLE:
+                break
     if not sample:
         raise FaultUnfit(f"{user} with {privilege or 'a command'}, to be taken away", "it has none", "name another")
-    return {"rules": [f"-{privilege}"] if privilege else ["-@all", "clearselectors"], "sample": sample}
+    return {"rules": [f"-{privilege}"] if privilege else ["-@all", "clearselectors"], "sample": sample[:_SAMPLE]}
 
 
 def _commands(server: Conversation, privilege: str) -> list[str]:
