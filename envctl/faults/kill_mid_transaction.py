@@ -25,6 +25,14 @@ class KillMidTransaction(Fault):
 
     The victim is the user's own code on an ordinary connection; nothing of its schema is changed for good, and the gate
     that it waits in opens by itself when envctl dies. When the time is over and no victim came, the gate is removed.
+
+    What a client sees: its call does not return, then its connection ends, with or without a message. It cannot know
+    whether a commit that it had sent took effect; the verdict does.
+
+    What it does not test: a killed process leaves what it has written to the machine's page cache, so that nothing is
+    lost which was written and not yet forced to disk. Whether a service forces its log to disk before it acknowledges
+    is seen only when power fails. That is not offered: it takes a file system between server and disk that forgets,
+    mounted before the server starts.
     """
 
     name: ClassVar[str] = "kill-mid-transaction"
