@@ -26,6 +26,7 @@ import sys
 import time
 from typing import Any
 
+from envctl.engine.gates import standing
 from envctl.engine.gates.nfqueue import Queue
 
 _PRODUCE, _END = 0, 26
@@ -150,10 +151,19 @@ def _rules(name: str) -> list[list[str]]:
     ]
 
 
+def _tables() -> str:
+    return subprocess.run(["nft", "list", "tables"], capture_output=True, text=True, check=False).stdout
+
+
 def _remove(name: str) -> None:
+    """Take the rules away, and the table where iptables made it for them and nobody else has put anything into it."""
+    noted = standing.facts(name)
     for chain, *rule in _rules(name):
-        # The list quotes the condition, which has no blank in it as it was given.
         _iptables("-D", chain, *rule)
+    listed = subprocess.run(["iptables", "-w", "-S"], capture_output=True, text=True, check=False).stdout
+    if noted and not noted["table"] and all(line.startswith("-P ") for line in listed.splitlines()):
+        subprocess.run(["nft", "delete", "table", "ip", "filter"], capture_output=True, check=False)
+    standing.forget(name)
 
 
 def watch(name: str, seconds: float, kinds: list[int], application: str) -> None:
@@ -162,6 +172,7 @@ def watch(name: str, seconds: float, kinds: list[int], application: str) -> None
     watching = Watch(queue, name, application)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
+        standing.note(name, table="table ip filter\n" in _tables())
         for kind in kinds:
             condition = ["-p", "tcp", "!", "-i", "lo", "-m", "u32", "--u32", _KIND[kind]]
             if not _iptables("-I", "INPUT", *condition, *_lead(name, queue.number)):
@@ -200,6 +211,7 @@ def main(verb: str, name: str, *rest: str) -> None:
     if verb == "probe":
         watch(name, 0, [_END], "")
     if verb == "end":
+        standing.stop(name)
         _remove(name)
     say(rules=len(_rules(name)))
 

@@ -37,8 +37,9 @@ class KafkaCredentials:
     `acl` denies everything to the user and, where it is the tests' own, to whoever is not logged in (the plaintext
     listener): live producers and consumers get authorization errors at their next request (a consumer when its long
     poll ends), and go on afterwards without a new connection. Exactly these lines are added and removed; all other
-    rights stay as they are. A producer that is idempotent or in a transaction ends for good at such an error, by
-    Kafka's own rules: its client must make a new one.
+    rights stay as they are. librdkafka remembers a refusal for some seconds longer, until it asks for metadata again. A
+    transactional producer that asks meanwhile is refused its transactional id and ends for good; so does kafka-python's
+    idempotent one, its default: their clients must make new ones.
 
     `scram` deletes the user's SCRAM credential and `password` replaces it by one that nobody knows: new logins are
     refused. Kafka lets live connections go on, so all of the SASL listener are cut, those of other users too, which
