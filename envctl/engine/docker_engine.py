@@ -194,7 +194,7 @@ class DockerEngine:
 
         try:
             created = self._ask(lambda: self.api.exec_create(container.id, list(command)))
-            output = _within(timeout, lambda: self.api.exec_start(created["Id"]), " ".join(command[:1]))
+            output = within(timeout, lambda: self.api.exec_start(created["Id"]), " ".join(command[:1]))
             code = self._ask(lambda: self.api.exec_inspect(created["Id"]))["ExitCode"]
         except docker.errors.APIError as error:
             now = self.container(container.id)
@@ -279,7 +279,7 @@ def _filter(environment: str | None) -> str:
     return ENVIRONMENT_LABEL if environment is None else f"{ENVIRONMENT_LABEL}={environment}"
 
 
-def _within(timeout: float | None, call: Callable[[], bytes], what: str) -> bytes:
+def within(timeout: float | None, call: Callable[[], bytes], what: str) -> bytes:
     """`call`'s result, or TimeoutError; the SDK's exec has no time limit of its own."""
     import threading
     from concurrent.futures import Future as NewFuture

@@ -14,6 +14,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, cast
 
 from envctl.engine import operations
+from envctl.engine.docker_engine import within
 from envctl.engine.images import build_all
 from envctl.errors import EngineError, FaultUnfit
 from envctl.model import ENVIRONMENT_LABEL, ROLE_LABEL, ExecResult, State
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 TOOLS = "tools"
 SURGEON = "surgeon"
 _CONFLICT, _NOT_MODIFIED = 409, 304
+_LONGEST = 120.0
+"""Seconds for a command. The engine (20.10) may keep the stream of one open for ever whose container was removed."""
 _RIGHTS = ("SYS_ADMIN", "SYS_PTRACE", "NET_ADMIN")
 """What the surgeon needs beyond the engine's defaults: namespaces and cgroups, other processes, their networks."""
 
@@ -94,11 +97,20 @@ class Hands:
         *,
         user: str = "root",
         environment: Mapping[str, str] | None = None,
+        timeout: float = _LONGEST,
     ) -> ExecResult:
-        """Run a command in a container, by default as root, and wait for it; secrets go into `environment`."""
+        """Run a command in a container, by default as root, and wait for it; secrets go into `environment`.
+
+        Raises:
+            NotReady: it has not ended within `timeout` seconds; it runs on, if its container does.
+
+        """
         api, variables = self._engine.api, dict(environment or {})
         created = self._do(lambda: api.exec_create(container, list(command), user=user, environment=variables))
-        output = self._do(lambda: api.exec_start(created["Id"]))
+        try:
+            output = self._do(lambda: within(timeout, lambda: api.exec_start(created["Id"]), " ".join(command[:1])))
+        except TimeoutError as error:
+            raise NotReady(f"{command[0]} has not ended within {timeout:g} s") from error
         code = self._do(lambda: api.exec_inspect(created["Id"]))["ExitCode"]
         return ExecResult(-1 if code is None else int(code), output.decode(errors="replace"))
 
