@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -11,8 +13,11 @@ import redis
 
 from envctl.chaos.ward import Ward
 from envctl.errors import ConfigurationError, VictimNeverCame
+from envctl.faults.kill_mid_transaction import KillMidTransaction
 from envctl.model import State
 from envctl.reports import Fate
+from envctl.services.redis.chaos.clients import held, listed
+from envctl.services.redis.chaos.silence import keep_back, rules
 
 if TYPE_CHECKING:
     import subprocess
@@ -61,15 +66,20 @@ class Victim(threading.Thread):
     def _in_one_packet(self) -> list[Any]:
         with self.client.pipeline(transaction=True) as pipeline:
             for number in range(COMMANDS):
-                pipeline.set(f"tx:{number}", number)
+                pipeline.set(_key(number), number)
             return list(pipeline.execute())
 
     def _one_by_one(self) -> list[Any]:
         send: Callable[..., Any] = self.client.execute_command
         send("MULTI")
         for number in range(COMMANDS):
-            send("SET", f"tx:{number}", number)
+            send("SET", _key(number), number)
         return list(send("EXEC"))
+
+
+def _key(number: int) -> str:
+    """The keys of the transaction; one is hard to read."""
+    return f"tx:{number}" if number else 'tx:"é\\\n\x00\\"'
 
 
 def struck(env: Environment, style: str, **aim: str | int) -> tuple[Verdict, Victim]:
@@ -236,6 +246,31 @@ def test_a_gate_whose_holder_was_killed_opens_by_itself(
             assert client.set("after", "1")
         eventually(lambda: _assert(env.chaos.status() == []))
     assert not keepers(env)
+
+
+@pytest.mark.parametrize("steps", range(3))
+def test_another_process_removes_the_gate_wherever_its_keeper_was_killed(env: Environment, steps: int) -> None:
+    """After planning, after arming, and with a client's answers kept back."""
+    fault, site = KillMidTransaction(at="in-doubt"), Ward(env.name).site("redis")
+    plan = json.loads(json.dumps(fault.plan(site)))
+    with env.redis.client(client_name="mute", retry=None, single_connection_client=True) as client:
+        client.ping()
+        if steps:
+            fault.apply(site, plan)
+            fault.bites(site, plan)
+        if steps > 1:
+            [mute] = [one for one in listed(site.kept["gate"]) if one.name == "mute"]
+            keep_back(site, dataclasses.replace(mute, held=True, last="exec"), plan["survey"]["mark"])
+            held(site.kept["gate"], 60)
+            assert rules(site, plan["survey"]["mark"]) == 1
+        elsewhere = Ward(env.name).site("redis")
+        fault.undo(elsewhere, plan)
+        fault.undo(elsewhere, plan)
+        assert fault.recovered(elsewhere, plan)["gate"] == "removed"
+        assert client.set("again", "1")
+    assert not keepers(env)
+    if "gate" in site.kept:
+        site.kept["gate"].close()
 
 
 def test_a_server_that_dies_by_itself_while_it_is_watched_ends_the_watch(env: Environment) -> None:

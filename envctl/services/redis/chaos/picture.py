@@ -42,7 +42,7 @@ def of_all(server: Conversation, pattern: str) -> Picture | None:
                 return None
             if text(cursor) == "0":
                 break
-    return of(server, [key for key, lasts in zip(keys, _lasting(server, keys), strict=True) if lasts])
+    return of(server, lasting(server, keys))
 
 
 def of(server: Conversation, keys: Iterable[Key]) -> Picture:
@@ -70,6 +70,17 @@ def keys_of(server: Conversation, database: int, commands: Sequence[Sequence[byt
     return sorted({(database, key) for reply in replies if not isinstance(reply, Refusal) for key in reply})
 
 
+def lasting(server: Conversation, keys: Sequence[Key]) -> list[Key]:
+    """Those without an end of their own: what has one may be gone later for no other reason. Absent ones are kept."""
+    found: list[Key] = []
+    for database in dict.fromkeys(database for database, _ in keys):
+        server.ask("SELECT", str(database))
+        here = [key for number, key in keys if number == database]
+        ends = server.ask_all([["PTTL", key] for key in here])
+        found += [(database, key) for key, end in zip(here, ends, strict=True) if end < 0]
+    return found
+
+
 def names(keys: Iterable[Key]) -> list[str]:
     """Keys for people: `db0 orders:1`."""
     return [f"db{database} {key.decode(errors='backslashreplace')}" for database, key in keys]
@@ -79,16 +90,6 @@ def _databases(server: Conversation) -> list[int]:
     """Those that hold keys."""
     lines = text(server.ask("INFO", "keyspace")).splitlines()
     return [int(line[2 : line.index(":")]) for line in lines if line.startswith("db")]
-
-
-def _lasting(server: Conversation, keys: Sequence[Key]) -> list[bool]:
-    """Which have no end of their own."""
-    answers: list[bool] = []
-    for database in dict.fromkeys(database for database, _ in keys):
-        server.ask("SELECT", str(database))
-        here = [key for number, key in keys if number == database]
-        answers += [reply == -1 for reply in server.ask_all([["PTTL", key] for key in here])]
-    return answers
 
 
 def _read(kind: str, key: bytes) -> list[str | bytes]:

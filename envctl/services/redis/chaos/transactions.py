@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from envctl.errors import FaultError, VictimNeverCame
 from envctl.model import State
 from envctl.protocols import NotReady
-from envctl.services.redis.chaos.conversation import Conversation, text
+from envctl.services.redis.chaos.conversation import Conversation, Refusal, text
 from envctl.services.wire import admin_of
 
 if TYPE_CHECKING:
@@ -32,7 +32,8 @@ class RedisTransactions:
 
     The gate is `CLIENT PAUSE … WRITE`, renewed and lifted many times a second, so that a transaction which one packet
     brings whole (as client libraries send it) is seen too, before its first write. While it waits for its victim every
-    write waits for up to a millisecond. The gate opens by itself a second after envctl died.
+    write waits for a millisecond or two. The gate opens by itself when envctl dies: after 1 s, after 15 s where a victim
+    stood in it.
 
     Exact: that EXEC was not executed (`queued`), that it was and nothing of its answer left the server (`in-doubt`).
     Not exact: `after_statements` counts a client that sends its commands one by one, and may find one or two more than
@@ -219,6 +220,7 @@ def _executed(
     whole = picture.of_all(gate, aim["table"])
     own = admin_of(site.at).username
     others = [client for client in clients if client.queued >= 0 and client.id != victim.id and client.user != own]
+    keys = picture.lasting(gate, keys)
     written = picture.of(gate, keys)
     facts = {"persistence": persistence(gate)}
     return Scene(aim["at"], victim, others, len(commands), tuple(keys), written, whole, facts)
@@ -234,7 +236,9 @@ def _kill(site: Site, gate: Conversation, aim: Mapping[str, Any], survey: JSON, 
         silence.cut(site, scene.victim)
         silence.let_go(site, survey["mark"])
     elif means == "connection":
-        gate.ask("CLIENT", "KILL", "ID", scene.victim.id)
+        # Who has its answer may have hung up by itself: that is the refusal.
+        with suppress(Refusal):
+            gate.ask("CLIENT", "KILL", "ID", scene.victim.id)
     else:
         # Its answer is that it hangs up.
         with suppress(NotReady):
