@@ -12,11 +12,13 @@ import pytest
 
 from envctl.errors import ConfigurationError, FaultConflict, FaultUnfit, NotReadyInTime
 from envctl.model import Identity
+from envctl.protocols import NotReady
 from envctl.services.kafka import requests
 from envctl.services.kafka.requests import Acl, Operation, Resource
 from envctl.services.kafka.sasl import delete_scram, login_plain, login_scram, set_scram
 from envctl.services.kafka.wire import Connection, array, check, string
 from envctl.services.wire import admin_of, app_of
+from envctl.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -81,8 +83,18 @@ def send(producer: KafkaProducer, patience: float = 60) -> None:
 
 
 def receive(consumer: KafkaConsumer) -> None:
-    """One message at least."""
-    assert consumer.poll(timeout_ms=60_000)
+    """One message at least. kafka-python tells of a refusal when it is next asked, which may be when it is over."""
+    from kafka.errors import KafkaError
+
+    def poll() -> None:
+        try:
+            found = consumer.poll(timeout_ms=1000)
+        except KafkaError as error:
+            raise NotReady(str(error)) from error
+        if not found:
+            raise NotReady("no message")
+
+    until(poll, 60, "a message")
 
 
 @contextmanager
@@ -110,7 +122,7 @@ def failure(act: Callable[[], object]) -> str:
 def test_a_denial_refuses_live_and_new_clients_and_the_live_ones_go_on_afterwards(env: Environment, sasl: bool) -> None:
     """Through both listeners, without a new connection."""
     with live(env, sasl=sasl) as (producer, consumer):
-        with env.chaos.revoke_credentials("kafka"):
+        with env.chaos.revoke_credentials("kafka", duration="1h"):
             assert failure(lambda: send(producer)) == "TopicAuthorizationFailedError"
             assert "AuthorizationFailed" in failure(lambda: [consumer.poll(timeout_ms=1000) for _ in range(60)])
             with closing(env.kafka.producer(sasl=sasl, enable_idempotence=False, retries=0)) as new:
@@ -148,7 +160,7 @@ def test_a_credential_that_is_gone_cuts_live_clients_and_refuses_new_ones(env: E
     """The same clients work afterwards with the original password, and ZooKeeper holds the same bytes."""
     before = record(env)
     with live(env, sasl=True) as (producer, consumer), live(env, sasl=False) as (other, _):
-        with env.chaos.revoke_credentials("kafka", mode=mode):
+        with env.chaos.revoke_credentials("kafka", mode=mode, duration="1h"):
             # It logs in again and again: a login that is refused may be a password that is being changed.
             assert failure(lambda: send(producer, 3)) == "KafkaTimeoutError"
             assert failure(lambda: login(env, app_of(env.kafka.endpoint))) == "Failed"
