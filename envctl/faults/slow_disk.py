@@ -40,9 +40,9 @@ class SlowDisk(DiskFault):
 
     What a client sees. PostgreSQL: each commit waits for its flush; with `all` every block that is not in memory, too.
     Redis writes its log in the one thread that serves everybody: now and then (it lets a sync that is under way end
-    first) all clients wait, for reads as well; with `sync` only WAITAOF does, until a sync is 2 s behind. MinIO and ZooKeeper: each write waits,
-    several times. Kafka waits with `write` at each batch; it leaves syncing to the kernel, so that `sync` has no effect
-    on it.
+    first) all clients wait, for reads as well; with `sync` only WAITAOF does, until a sync is 2 s behind. MinIO and
+    ZooKeeper: each write waits, several times. Kafka waits with `write` at each batch; it leaves syncing to the kernel,
+    so that `sync` has no effect on it.
 
     What it does not test: reads and writes through a mapping, io_uring, the page cache's own writing. Each system call
     of the service costs about 20 µs more while it is in force, whatever it is about.
