@@ -73,11 +73,7 @@ def test_a_table_is_found_by_its_name_as_people_write_it(
 @pytest.mark.parametrize(("operation", "statement"), WRITES.items())
 def test_only_the_operation_that_is_asked_for_counts(env: Environment, operation: str, statement: str) -> None:
     """The others go by; `any` stops at each of them."""
-    others = {
-        "INSERT INTO plain VALUES (8)",
-        "UPDATE plain SET total = 2 WHERE id = 2",
-        "DELETE FROM plain WHERE id = 2",
-    }
+    others = {sql for name, sql in WRITES.items() if name != operation}
     for aimed in (operation, "any"):
         with env.postgres.connect(autocommit=True) as db:
             db.execute("TRUNCATE plain; INSERT INTO plain VALUES (1), (2)")
@@ -99,9 +95,9 @@ def test_rows_that_do_not_match_and_other_clients_go_by(env: Environment) -> Non
             db.execute("INSERT INTO plain SELECT number, 20 FROM generate_series(1, 5) number")
         with env.postgres.connect(application_name="shop") as db:
             db.execute("INSERT INTO plain SELECT number, 5 FROM generate_series(10, 15) number")
-            db.execute("INSERT INTO plain VALUES (20, 20)")
             with db.transaction(force_rollback=True):
-                db.execute("DELETE FROM plain WHERE id = 20")
+                db.execute("INSERT INTO plain VALUES (20, 20)")
+            db.execute("INSERT INTO plain VALUES (21, 20)")
         with env.postgres.connect(application_name="shop") as db:
             db.execute("INSERT INTO plain VALUES (30, 20)")
             with pytest.raises(psycopg.OperationalError):
@@ -141,7 +137,7 @@ def test_everything_that_is_wrong_with_an_aim_is_said_at_once(env: Environment) 
         ({"table": "pg_class"}, "the server's own"),
         ({"table": "nowhere.app.plain"}, "no database is named 'nowhere'"),
         ({"table": "plain", "where": "totl > 1"}, 'column "totl" does not exist'),
-        ({"table": "plain", "where": "1); DROP TABLE plain; SELECT (1"}, "syntax|multiple commands"),
+        ({"table": "plain", "where": "true); DROP TABLE plain; SELECT (true"}, "cannot insert multiple commands"),
         ({"where": "quury ~ 'x'"}, 'column "quury" does not exist'),
         ({"at": "commit"}, "wanted --table"),
         ({"after_rows": 3}, "wanted --table"),

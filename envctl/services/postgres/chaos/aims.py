@@ -177,10 +177,11 @@ def _condition(db: Connection, table: Table | None, where: str) -> tuple[tuple[t
     try:
         with db.transaction(force_rollback=True):
             # The condition is the caller's own SQL; the server reads it as that and as nothing else.
-            db.execute(view.format(source, sql.SQL(where)))
+            # In binary, as that is the protocol which takes one statement and no more.
+            db.execute(view.format(source, sql.SQL(where)), binary=True)
             columns = tuple(db.execute(_NAMED, {"table": table.oid if table else 0}).fetchall())
             if table:
-                db.execute(predicate("pg_temp", table.name, columns, where))
+                db.execute(predicate("pg_temp", table.name, columns, where), binary=True)
     except psycopg.Error as error:
         return (), f"{where!r}: {described(error)}"
     return columns, ""

@@ -134,7 +134,7 @@ class Lookout:
             while not stop.is_set():
                 watcher.execute(self.statement)
                 [[found]] = watcher.execute("SELECT pg_catalog.current_setting('envctl_chaos.victim')").fetchall()
-                if found:
+                if found and not stop.is_set():
                     return int(found)
         raise NotReady("its time was over, or it was healed")
 
