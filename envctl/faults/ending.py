@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from envctl.model import State
 from envctl.protocols import NotReady
@@ -29,9 +29,9 @@ def start_of(site: Site) -> JSON:
     return {"started_at": site.running().started_at, "at": time.time()}
 
 
-def grace_of(site: Site, wanted: float | None) -> float:
+def grace_of(site: Site, wanted: float | Literal[""]) -> float:
     """Seconds that it has to end by itself: as wanted, else its own `stop_grace_period`."""
-    if wanted is not None:
+    if wanted != "":
         return wanted
     own = site.hands.inspect(site.container.id)["Config"].get("StopTimeout")
     return DEFAULT_GRACE if own is None else float(own)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from envctl.faults.ending import grace_of, require_anew, require_back, require_settled, start_of
 from envctl.faults.fault import JSON, Abode, Fault, parameter
@@ -33,8 +33,8 @@ class Restart(Fault):
     heals_within: ClassVar[float] = 180.0
 
     graceful: bool = parameter(default=True, help="Ask it to end; otherwise it is killed.", kind=flag)
-    grace: float | None = parameter(
-        None, "Time to end by itself, in whole seconds; its own stop_grace_period without it.", kind=duration
+    grace: float | Literal[""] = parameter(
+        "", "Time to end by itself, in whole seconds; its own stop_grace_period without it.", kind=duration
     )
 
     @classmethod
@@ -46,7 +46,7 @@ class Restart(Fault):
     def problems(self, service: Service) -> Iterable[str]:
         """Time for something that gets none."""
         del service
-        if not self.graceful and self.grace is not None:
+        if not self.graceful and self.grace != "":
             yield "--grace: wanted none with --graceful no (a kill gives no time)"
 
     def plan(self, site: Site) -> JSON:

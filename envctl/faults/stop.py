@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from envctl.faults.ending import grace_of, require_back, require_settled, start_of
 from envctl.faults.fault import JSON, Abode, Fault, parameter
@@ -34,8 +34,8 @@ class Stop(Fault):
     silences: ClassVar[bool] = True
     heals_within: ClassVar[float] = 180.0
 
-    grace: float | None = parameter(
-        None, "Time to end by itself, in whole seconds; its own stop_grace_period without it.", kind=duration
+    grace: float | Literal[""] = parameter(
+        "", "Time to end by itself, in whole seconds; its own stop_grace_period without it.", kind=duration
     )
 
     @classmethod
