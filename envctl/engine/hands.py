@@ -17,8 +17,9 @@ from envctl.engine import operations
 from envctl.engine.docker_engine import within
 from envctl.engine.images import build_all
 from envctl.errors import EngineError, FaultUnfit
-from envctl.model import ENVIRONMENT_LABEL, ROLE_LABEL, ExecResult, State
+from envctl.model import CONFIG_LABEL, ENVIRONMENT_LABEL, ROLE_LABEL, ExecResult, State
 from envctl.protocols import NotReady
+from envctl.version import __version__
 from envctl.waiting import TimedOut, until
 
 if TYPE_CHECKING:
@@ -145,9 +146,11 @@ class Hands:
         api = self._engine.api
         with suppress(docker.errors.NotFound):
             found = self._ask(lambda: api.inspect_container(name))
-            if found["State"]["Running"]:
+            # One that another version of envctl made may lack what this one's faults bring along.
+            ours = found["Config"]["Labels"].get(CONFIG_LABEL) == __version__
+            if ours and found["State"]["Running"]:
                 return str(found["Id"])
-            if found["State"]["Status"] == State.CREATED:
+            if ours and found["State"]["Status"] == State.CREATED:
                 # Another process is about to start it, unless it died in between.
                 with suppress(TimedOut):
                     return until(lambda: self._running(name), 5, "the surgeon")
@@ -209,9 +212,8 @@ class Hands:
             binds={"/sys/fs/cgroup": {"bind": "/sys/fs/cgroup", "mode": "rw"}},
             init=True,
         )
-        labels = {ENVIRONMENT_LABEL: environment, ROLE_LABEL: SURGEON}
+        labels = {ENVIRONMENT_LABEL: environment, ROLE_LABEL: SURGEON, CONFIG_LABEL: __version__}
         try:
-            # In a shell's arms, so that its own end takes its children along.
             made = api.create_container(
                 self._image(), ["sleep", "infinity"], name=name, labels=labels, host_config=host
             )
