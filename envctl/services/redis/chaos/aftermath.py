@@ -11,7 +11,9 @@ from envctl.model import State
 from envctl.protocols import NotReady
 from envctl.reports import Fate, Transaction, Verdict
 from envctl.services.redis.chaos import picture
+from envctl.services.redis.chaos.clients import LONG_HOLD, held, opened
 from envctl.services.redis.chaos.conversation import Conversation, text
+from envctl.services.redis.chaos.since import written
 from envctl.services.wire import admin_of
 from envctl.waiting import Deadline, until
 
@@ -98,25 +100,50 @@ def started(site: Site, *, restart: bool, stop: threading.Event) -> int:
 
 
 def verdict(site: Site, scene: Scene, means: str, recovery_ms: int, since: float) -> Verdict:
-    """What of the transaction is there, what of all that was acknowledged, and the server's own words on its start."""
+    """What of the transaction is there, what of all that was acknowledged, and the server's own words on its start.
+
+    The gate is closed meanwhile. What others wrote before that is left out, for it tells nothing any more.
+    """
     with Conversation(site.at, admin_of(site.at)) as server:
-        now = persistence(server)
-        there = picture.of(server, scene.keys)
-        whole = picture.of(server, scene.whole or ())
-    missing = picture.differing(scene.written, there)
-    fate = _fate(scene, missing)
-    lost = [key for key in picture.differing(scene.whole or {}, whole) if key not in scene.keys]
-    problems = []
-    if missing and len(missing) < len(scene.keys):
-        problems.append(f"a part of the transaction is missing: {_few(missing)}")
-    elif missing and scene.at == "after-exec":
-        problems.append(f"the transaction was acknowledged, and is lost: {_few(missing)}")
-    if lost:
-        problems.append(f"{len(lost)} keys are not what they were, whose writes were acknowledged: {_few(lost)}")
+        try:
+            held(server, LONG_HOLD)
+            now = persistence(server)
+            there = picture.of(server, [*scene.keys, *(scene.whole or ())])
+            again = _written_again(site, server, scene, there) if means != "connection" else set()
+        finally:
+            opened(server)
+    before = {**(scene.whole or {}), **scene.written}
+    gone = [key for key in picture.differing(before, there) if key not in again]
+    told = [key for key in scene.keys if key not in again]
+    missing, lost = [key for key in gone if key in told], [key for key in gone if key not in scene.keys]
+    problems = _problems(scene, told, missing, lost)
     log = [line.text for line in site.engine.logs(site.container, since=since)]
-    facts = {**_facts(scene, now), **_loading(log)}
-    transactions = (_victim(scene, fate), *(_other(one) for one in scene.others if means != "connection"))
-    return Verdict("redis", means, transactions, recovery_ms, tuple(problems), facts)
+    facts = {**_facts(scene, now), "written_again_before_the_look": len(again & set(before)), **_loading(log)}
+    others = (_other(one) for one in scene.others if means != "connection")
+    fate = _fate(scene, rolled_back=bool(missing) and len(missing) == len(told))
+    return Verdict("redis", means, (_victim(scene, fate), *others), recovery_ms, tuple(problems), facts)
+
+
+def _written_again(site: Site, server: Conversation, scene: Scene, there: Picture) -> set[Key]:
+    """Keys that others wrote since the start; where that cannot be told, those that are another and still there."""
+    found = written(site, server, int(scene.facts["persistence"]["aof_current_size"]))
+    if found is None:
+        before = {**(scene.whole or {}), **scene.written}
+        return {key for key in picture.differing(before, there) if there[key] != picture.ABSENT}
+    return found
+
+
+def _problems(scene: Scene, told: Sequence[Key], missing: Sequence[Key], lost: Sequence[Key]) -> list[str]:
+    found = []
+    if scene.keys and not told:
+        found.append("others wrote all keys of the transaction before they could be looked at: its fate was not seen")
+    if missing and len(missing) < len(told):
+        found.append(f"a part of the transaction is missing: {_few(missing)}")
+    elif missing and scene.at == "after-exec":
+        found.append(f"the transaction was acknowledged, and is lost: {_few(missing)}")
+    if lost:
+        found.append(f"{len(lost)} keys are not what they were, whose writes were acknowledged: {_few(lost)}")
+    return found
 
 
 def _down(site: Site) -> None:
@@ -129,9 +156,9 @@ def _answers(site: Site) -> None:
     site.ping()
 
 
-def _fate(scene: Scene, missing: Sequence[Key]) -> Fate:
+def _fate(scene: Scene, *, rolled_back: bool) -> Fate:
     """In the queue it was never executed; else its keys tell, all of them or none."""
-    if scene.at == "queued" or (missing and len(missing) == len(scene.keys)):
+    if scene.at == "queued" or rolled_back:
         return Fate.ROLLED_BACK
     return Fate.IN_DOUBT if scene.at == "in-doubt" else Fate.COMMITTED
 

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 LIMIT = 10_000
 """Keys that are compared at most: 0.3 s of reading. Where there are more, a pattern must say which."""
 
-_ABSENT = "absent"
+ABSENT = "absent"
+"""In the place of a digest."""
+
 _READS = {
     "string": ["GET", "{}"],
     "list": ["LRANGE", "{}", "0", "-1"],
@@ -55,13 +57,13 @@ def of(server: Conversation, keys: Iterable[Key]) -> Picture:
         kinds = [text(kind) for kind in server.ask_all([["TYPE", key] for key in here])]
         reads = [_read(kind, key) for kind, key in zip(kinds, here, strict=True)]
         for key, kind, value in zip(here, kinds, server.ask_all(reads), strict=True):
-            found[database, key] = _ABSENT if kind == "none" else _digest(kind, value)
+            found[database, key] = ABSENT if kind == "none" else _digest(kind, value)
     return found
 
 
 def differing(before: Picture, after: Picture) -> list[Key]:
     """Keys whose content is another, or that are there in only one of both."""
-    return sorted(key for key in before | after if before.get(key, _ABSENT) != after.get(key, _ABSENT))
+    return sorted(key for key in before | after if before.get(key, ABSENT) != after.get(key, ABSENT))
 
 
 def keys_of(server: Conversation, database: int, commands: Sequence[Sequence[bytes]]) -> list[Key]:

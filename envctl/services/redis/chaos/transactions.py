@@ -32,8 +32,8 @@ class RedisTransactions:
 
     The gate is `CLIENT PAUSE … WRITE`, renewed and lifted many times a second, so that a transaction which one packet
     brings whole (as client libraries send it) is seen too, before its first write. While it waits for its victim every
-    write waits for a millisecond or two. The gate opens by itself when envctl dies: after 1 s, after 15 s where a victim
-    stood in it.
+    write waits for a millisecond or two. The gate opens by itself when envctl dies: after 1 s, or after 15 s where a
+    victim stood in it.
 
     Exact: that EXEC was not executed (`queued`), that it was and nothing of its answer left the server (`in-doubt`).
     Not exact: `after_statements` counts a client that sends its commands one by one, and may find one or two more than
@@ -114,7 +114,7 @@ class RedisTransactions:
             wanted = "a transaction in the gate"
             advice = "see `envctl logs redis`; a longer --for waits longer"
             raise VictimNeverCame(wanted, f"the gate was lost: {reason}", advice) from reason
-        took = _again(site, gate, aim, stop)
+        took = _again(site, aim, stop)
         return aftermath.verdict(site, scene, aim["means"], took, since)
 
     def disarm(self, site: Site, aim: Mapping[str, Any], survey: JSON) -> None:
@@ -245,10 +245,9 @@ def _kill(site: Site, gate: Conversation, aim: Mapping[str, Any], survey: JSON, 
             gate.ask("SHUTDOWN", "SAVE" if means == "shutdown" else "NOSAVE", "NOW")
 
 
-def _again(site: Site, gate: Conversation, aim: Mapping[str, Any], stop: threading.Event) -> int:
+def _again(site: Site, aim: Mapping[str, Any], stop: threading.Event) -> int:
     """Have the service answer again; ms until it did."""
     from envctl.services.redis.chaos import aftermath
-    from envctl.services.redis.chaos.clients import release
     from envctl.waiting import Deadline, TimedOut
 
     if aim["means"] != "connection":
@@ -258,7 +257,6 @@ def _again(site: Site, gate: Conversation, aim: Mapping[str, Any], stop: threadi
             advice = "healing starts it; what became of the transaction can be seen in the data alone"
             raise FaultError("redis started again, to look at its data", error.last, advice) from error
     clock = Deadline(0)
-    release(gate)
     site.ping()
     return round(clock.elapsed * 1000)
 
