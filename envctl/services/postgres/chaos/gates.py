@@ -143,13 +143,15 @@ def _condition(aim: Mapping[str, Any], survey: JSON, row: str, admin: str) -> An
     """Who and what is meant; evaluated for each row before anything is called, so that others hardly pay."""
     from psycopg import sql
 
-    # The name of a session is cut to 63 bytes by the server.
-    parts = [sql.SQL("session_user <> {}").format(sql.Literal(admin))]
-    if aim["role"]:
-        parts = [sql.SQL("session_user = {}").format(sql.Literal(aim["role"]))]
+    # As short as it can be: each statement pays for reading it. The name of a session is cut to 63 bytes by the server.
+    parts = []
     if aim["application"]:
         name = aim["application"].encode()[:63].decode(errors="ignore")
         parts.append(sql.SQL("pg_catalog.current_setting('application_name') = {}").format(sql.Literal(name)))
+    if aim["role"]:
+        parts.append(sql.SQL("session_user = {}").format(sql.Literal(aim["role"])))
+    elif not aim["application"]:
+        parts.append(sql.SQL("session_user <> {}").format(sql.Literal(admin)))
     if aim["where"]:
         columns = [sql.SQL(row + ".{}").format(sql.Identifier(name)) for name, _ in survey["columns"]]
         parts.append(
