@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from envctl.faults.ending import require_back, start_of
 from envctl.faults.fault import JSON, Abode, Fault, parameter
+from envctl.faults.limits import fail_open, new_token
 from envctl.faults.values import duration
 from envctl.model import State
 from envctl.protocols import NotReady
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from envctl.site import Site
 
 ALWAYS = {"Name": "always", "MaximumRetryCount": 0}
-_FAIL_OPEN = 10.0
-"""Seconds after its time at which the loop ends by itself, when nobody has ended it."""
 _DEATHS = 2
 
 
@@ -61,7 +59,7 @@ class CrashLoop(Fault):
         start = start_of(site)
         seen = site.hands.inspect(site.container.id)
         group = site.hands.operation(site.environment, "looping.folder", pid=seen["State"]["Pid"])
-        token = secrets.token_hex(8)
+        token = new_token()
         return {
             **start,
             "policy": seen["HostConfig"]["RestartPolicy"],
@@ -74,7 +72,7 @@ class CrashLoop(Fault):
         """Let the engine start it again each time, and begin to kill."""
         site.hands.set_restart_policy(site.container.id, ALWAYS)
         loop = {"folder": plan["group"]["folder"], "lives": self.lives, "token": plan["token"]}
-        site.hands.operation(site.environment, "looping.begin", seconds=site.lasts + _FAIL_OPEN, **loop)
+        site.hands.operation(site.environment, "looping.begin", seconds=fail_open(site), **loop)
 
     def bites(self, site: Site, plan: JSON) -> JSON:
         """The engine has started it again more than once."""

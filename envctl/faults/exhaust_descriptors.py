@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from envctl.faults.ending import require_back
 from envctl.faults.fault import JSON, Abode, Fault
+from envctl.faults.limits import fail_open, look, new_token
 from envctl.protocols import NotReady
 
 if TYPE_CHECKING:
     from envctl.protocols import Service
     from envctl.site import Site
-
-_FAIL_OPEN = 10.0
-"""Seconds after its time at which the limits go by themselves, when nobody has taken them away."""
 
 
 @dataclass(frozen=True)
@@ -45,13 +42,12 @@ class ExhaustDescriptors(Fault):
     def plan(self, site: Site) -> JSON:
         """The limits of its processes."""
         site.running()
-        pid = site.hands.pid(site.container.id)
-        seen = site.hands.operation(site.environment, "descriptors.look", pid=pid)
-        return {"group": seen["group"], "recorded": seen["processes"], "token": secrets.token_hex(8)}
+        seen = look(site, "descriptors.look")
+        return {"group": seen["group"], "recorded": seen["processes"], "token": new_token()}
 
     def apply(self, site: Site, plan: JSON) -> None:
         """Lower them."""
-        site.hands.operation(site.environment, "descriptors.exhaust", seconds=site.lasts + _FAIL_OPEN, **plan)
+        site.hands.operation(site.environment, "descriptors.exhaust", seconds=fail_open(site), **plan)
 
     def bites(self, site: Site, plan: JSON) -> JSON:
         """No process can open a file; and what a new client gets."""

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from envctl.errors import FaultUnfit
-from envctl.faults.ending import require_back
-from envctl.faults.fault import JSON, Abode, Fault, parameter
+from envctl.faults.fault import JSON, parameter
+from envctl.faults.limits import Limiting, look, new_token
 from envctl.faults.values import read, size
 from envctl.protocols import NotReady
 
@@ -19,8 +18,6 @@ if TYPE_CHECKING:
     from envctl.site import Site
 
 MIB = 1 << 20
-_FAIL_OPEN = 10.0
-"""Seconds after its time at which the limit goes by itself, when nobody has taken it away."""
 _SLACK = 32 * MIB
 """How much more than was left may be had before that counts as no pressure: the service gives some back meanwhile."""
 
@@ -34,7 +31,7 @@ def leave(value: Any) -> int:  # noqa: ANN401 - what a caller gave
 
 
 @dataclass(frozen=True)
-class MemoryPressure(Fault):
+class MemoryPressure(Limiting):
     """Lower the memory limit of the service to what it uses now and `leave` more; nothing is killed for it.
 
     The cache of its files goes at once, so reads come from the disk. What asks for more than is left waits or is
@@ -48,18 +45,10 @@ class MemoryPressure(Fault):
 
     name: ClassVar[str] = "memory-pressure"
     summary: ClassVar[str] = "Leave it hardly any memory; nothing is killed for it."
-    lives_in: ClassVar[Abode] = Abode.PROCESS
     silences: ClassVar[bool] = True
-    bites_within: ClassVar[float] = 30.0
-    heals_within: ClassVar[float] = 180.0
+    controller: ClassVar[str] = "memory"
 
     leave: int = parameter(16 * MIB, "How much more than it uses now it may have.", kind=leave, metavar="SIZE")
-
-    @classmethod
-    def unfit(cls, service: Service) -> str:
-        """Every container has a control group."""
-        del service
-        return ""
 
     def problems(self, service: Service) -> Iterable[str]:
         """Too little to stand on."""
@@ -75,7 +64,7 @@ class MemoryPressure(Fault):
     def plan(self, site: Site) -> JSON:
         """Its group, its limits, and what it uses."""
         site.running()
-        seen = self._look(site)
+        seen = look(site, "memory.look")
         limit, now = seen["used"] + self.leave, allowed(seen["limits"])
         if now is not None and now <= limit:
             raise FaultUnfit(
@@ -90,12 +79,7 @@ class MemoryPressure(Fault):
             if old
             else {"memory.high": _pages(limit)}
         )
-        return {**seen, "wanted": wanted, "token": secrets.token_hex(8)}
-
-    def apply(self, site: Site, plan: JSON) -> None:
-        """Set the limit."""
-        change = {key: plan[key] for key in ("group", "limits", "wanted", "token")}
-        site.hands.operation(site.environment, "limits.impose", seconds=site.lasts + _FAIL_OPEN, **change)
+        return {**seen, "wanted": wanted, "token": new_token()}
 
     def bites(self, site: Site, plan: JSON) -> JSON:
         """How much memory could be had under its limit before it was refused."""
@@ -104,24 +88,6 @@ class MemoryPressure(Fault):
         if not found["refused"]:
             raise NotReady(f"{found['bytes'] // MIB} MiB could be had")
         return {"limit": plan["wanted"], "left": found["bytes"], "refused": found["refused"]}
-
-    def undo(self, site: Site, plan: JSON) -> None:
-        """Give the limits back; where the service ended meanwhile, start it."""
-        change = {key: plan[key] for key in ("group", "limits", "token")}
-        site.hands.operation(site.environment, "limits.lift", **change)
-        site.bring_up()
-
-    def recovered(self, site: Site, plan: JSON) -> JSON:
-        """It answers, and its limits are the recorded ones."""
-        back = require_back(site)
-        if (now := self._look(site)["limits"]) != plan["limits"]:
-            raise NotReady(f"its limits are {now} instead of {plan['limits']}")
-        return {**back, "limits": plan["limits"]}
-
-    def _look(self, site: Site) -> JSON:
-        pid = site.hands.pid(site.container.id)
-        seen: JSON = site.hands.operation(site.environment, "memory.look", pid=pid)
-        return seen
 
 
 def allowed(limits: dict[str, str]) -> int | None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from envctl.faults.ending import require_back, start_of
 from envctl.faults.fault import JSON, Abode, Fault, parameter
+from envctl.faults.limits import look, new_token, require_limits
 from envctl.faults.memory_pressure import MIB, allowed
 from envctl.protocols import NotReady
 
@@ -64,12 +64,10 @@ class OomKill(Fault):
     def plan(self, site: Site) -> JSON:
         """Its group, its limits, and the victim with the kernel's score for it."""
         start = start_of(site)
-        pid = site.hands.pid(site.container.id)
-        seen = site.hands.operation(site.environment, "memory.look", pid=pid)
-        main = self.victim == "main"
+        seen = look(site, "memory.look")
         victim = (
-            site.hands.operation(site.environment, "memory.describe", pid=pid)
-            if main
+            look(site, "memory.describe")
+            if self.victim == "main"
             else site.hands.operation(site.environment, "memory.largest", group=seen["group"])
         )
         now = allowed(seen["limits"])
@@ -81,7 +79,7 @@ class OomKill(Fault):
             else {"memory.swap.max": "0", "memory.max": str(limit)}
         )
         wanted = {file: value for file, value in lowered.items() if file in seen["limits"]}
-        return {**start, **seen, "victim": victim, "wanted": wanted, "token": secrets.token_hex(8)}
+        return {**start, **seen, "victim": victim, "wanted": wanted, "token": new_token()}
 
     def apply(self, site: Site, plan: JSON) -> None:
         """Fill it until the kernel kills."""
@@ -106,9 +104,4 @@ class OomKill(Fault):
 
     def recovered(self, site: Site, plan: JSON) -> JSON:
         """It answers, and its limits are the recorded ones."""
-        back = require_back(site)
-        pid = site.hands.pid(site.container.id)
-        now = site.hands.operation(site.environment, "memory.look", pid=pid)["limits"]
-        if now != plan["limits"]:
-            raise NotReady(f"its limits are {now} instead of {plan['limits']}")
-        return {**back, "limits": now}
+        return {**require_back(site), "limits": require_limits(site, "memory", plan["limits"])}
