@@ -126,7 +126,8 @@ def verdict(site: Site, scene: Scene, means: str, recovery_ms: int, since: float
 
 def _written_again(site: Site, server: Conversation, scene: Scene, there: Picture) -> set[Key]:
     """Keys that others wrote since the start; where that cannot be told, those that are another and still there."""
-    found = written(site, server, int(scene.facts["persistence"]["aof_current_size"]))
+    size = scene.facts["persistence"].get("aof_current_size")
+    found = written(site, server, int(size)) if size else None
     if found is None:
         before = {**(scene.whole or {}), **scene.written}
         return {key for key in picture.differing(before, there) if there[key] != picture.ABSENT}
