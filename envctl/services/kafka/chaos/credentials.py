@@ -113,7 +113,9 @@ class KafkaCredentials:
     def check_revoked(self, site: Site, user: str, mode: str, record: JSON) -> JSON:
         """Try as the user, on live connections and on new ones; of users with other secrets, look."""
         if mode != ACL:
-            return {"new login": self._refused(site, user, record), "live connection": self._lost(site)}
+            found: JSON = {"new login": self._refused(site, user, record), "live connection": self._lost(site)}
+            self._dismiss(site)
+            return found
         there = [line for lines in self._acls(site, user).values() for line in lines]
         if missing := [line for line in denials.lines(record["denials"]) if line not in there]:
             raise NotReady(f"{len(missing)} of its denials are not in force")
@@ -121,12 +123,12 @@ class KafkaCredentials:
         new = self._tried(site, user)
         if allowed := [name for name in new if new[name] or live.get(name)]:
             raise NotReady(f"{user} still may see {', '.join(allowed)}")
+        self._dismiss(site)
         return {"denials": len(record["denials"]), "refused live": list(live), "refused new": list(new)}
 
     def restore(self, site: Site, user: str, mode: str, record: JSON) -> None:
         """Remove the denials that were added; write the record as it was and have the broker read it."""
-        if (witness := site.kept.pop(_WITNESS, None)) is not None:
-            witness.close()
+        self._dismiss(site)
         if mode == ACL:
             with self._admin(site) as admin:
                 requests.delete_acls(admin, denials.lines(record["denials"]))
@@ -232,6 +234,11 @@ class KafkaCredentials:
         done = site.hands.operate(site.environment, [*inside, *cut])
         if done.exit_code:
             raise NotReady(f"the connections cannot be cut: {done.output.strip()}")
+
+    def _dismiss(self, site: Site) -> None:
+        """Close what was opened to be refused."""
+        if (witness := site.kept.pop(_WITNESS, None)) is not None:
+            witness.close()
 
     def _lost(self, site: Site) -> str:
         """See that a connection from before the cut is closed."""

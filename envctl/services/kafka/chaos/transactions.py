@@ -120,13 +120,17 @@ class KafkaTransactions:
 
         del survey
         gate: Gate = site.kept[_GATE]
-        victim, beside = self._await(site, gate, aim, stop)
-        clock = Deadline(0)
-        if aim["means"] == STOP:
-            site.hands.stop(site.container.id, _GRACE)
-        else:
-            site.hands.kill(site.container.id)
-        gate.close()
+        try:
+            victim, beside = self._await(site, gate, aim, stop)
+            clock = Deadline(0)
+            if aim["means"] == STOP:
+                site.hands.stop(site.container.id, _GRACE)
+            else:
+                site.hands.kill(site.container.id)
+            # Until then: what the dead broker had already sent, its kernel would still deliver.
+            until(lambda: _down(site), _AWAY, "kafka is down")
+        finally:
+            gate.close()
         self._again(site, stop, restart=aim["restart"])
         recovery_ms = round(clock.elapsed * 1000)
 
@@ -208,8 +212,7 @@ class KafkaTransactions:
         return victim, beside
 
     def _again(self, site: Site, stop: threading.Event, *, restart: bool) -> None:
-        """Wait until the broker is down, start it (or wait until somebody does, or it is healed), until it answers."""
-        until(lambda: _down(site), _AWAY, "kafka is down")
+        """Start the broker, or wait until somebody does or it is healed, and until it answers."""
         if not restart:
             try:
                 until(site.ping, 86400.0, "somebody starts kafka", stop)
