@@ -21,14 +21,15 @@ if TYPE_CHECKING:
 
 JSON = dict[str, Any]
 
-_ROUNDS = 8
+_ROUNDS = 80
 _ATTEMPTS = 3
 _SHOWN = 300
 _SECRET = re.compile(r"(password\s*=?\s*)'(?:[^']|'')*'", re.IGNORECASE)
 
 # Not pg_stat_activity, which reads pg_database: that is locked by then.
 _SESSIONS = """
-SELECT a.pid, a.backend_xid IS NULL AND a.backend_xmin IS NULL AND a.wait_event IS DISTINCT FROM 'ClientRead'
+SELECT a.pid, a.wait_event_type IS NOT DISTINCT FROM 'IO'
+  OR a.backend_xid IS NULL AND a.backend_xmin IS NULL AND a.wait_event IS DISTINCT FROM 'ClientRead'
   AND a.state NOT LIKE 'idle in transaction%%'
 FROM pg_catalog.pg_stat_get_activity(NULL) a
 WHERE a.backend_type IN ('client backend', 'parallel worker') AND a.pid <> ALL(%s)
@@ -105,9 +106,7 @@ def freeze(keeper: Connection, watcher: Connection) -> Snapshot:
             found = look(watcher, ours, frozen, unsettled, logins_held=held)
             if not clock.passed:
                 return found
-            thaw(watcher, frozen)
-            # Until nothing is left that would let somebody go on in the next attempt.
-            watcher.execute(f"SELECT pg_catalog.pg_sleep({THAW})")
+            _let_go(watcher, frozen)
     raise NotReady(f"the sessions could not be stopped and looked at within {THAW / 2:g} s")
 
 
@@ -150,6 +149,19 @@ def thaw(watcher: Connection, pids: Sequence[int]) -> None:
         watcher.execute(program("CONT", " ".join(map(str, pids))).encode())
 
 
+def give_up(keeper: Connection, watcher: Connection, snapshot: Snapshot) -> None:
+    """Undo `freeze`."""
+    with answering():
+        keeper.execute("ROLLBACK")
+        _let_go(watcher, snapshot.frozen)
+
+
+def _let_go(watcher: Connection, pids: Sequence[int]) -> None:
+    """Let processes go on, and wait until nothing is left that would do so in the next attempt."""
+    thaw(watcher, pids)
+    watcher.execute(f"SELECT pg_catalog.pg_sleep({THAW})".encode())
+
+
 def thaw_all(db: Connection) -> None:
     """Let everybody go on; who was not stopped does not notice."""
     query = "SELECT pid FROM pg_catalog.pg_stat_activity WHERE backend_type IN ('client backend', 'parallel worker')"
@@ -174,7 +186,8 @@ def _stop_all(watcher: Connection, ours: list[int]) -> tuple[list[int], list[int
     """Stop all others; who was stopped, and who could not be in a moment that says what it had told its client.
 
     A session that waits for its client has told it everything. One that has a number has not ended its transaction.
-    Between the two, just before an answer, it is let go and stopped again.
+    Between the two, just before an answer, it is let go and stopped again; so is one that writes to the disk, which
+    holds locks of the server's own that the look needs: under load somebody nearly always forces the log to disk.
     """
     frozen: set[int] = set()
     between: list[int] = []

@@ -151,8 +151,10 @@ class PostgresTransactions:
 
         ambush: Ambush = site.kept[_KEPT]
         try:
-            victim = _found(lambda: lookout(aim, survey, self.admin_name).find(ambush.watcher, stop), aim)
-            struck = _struck(site, aim, survey, ambush, victim)
+            struck = None
+            while struck is None:
+                victim = _found(lambda: lookout(aim, survey, self.admin_name).find(ambush.watcher, stop), aim)
+                struck = _struck(site, aim, survey, ambush, victim)
         except (NotReady, TimedOut) as reason:
             raise FaultDidNotBite("the victim, which had come, killed", str(reason), "try again") from reason
         finally:
@@ -205,8 +207,11 @@ class PostgresTransactions:
 
 def _struck(
     site: Site, aim: Mapping[str, Any], survey: JSON, ambush: Ambush, victim: int
-) -> tuple[int, Snapshot, float, float]:
-    """Look, and kill. The victim, what was open, the Unix time and the monotonic time of the kill."""
+) -> tuple[int, Snapshot, float, float] | None:
+    """Look, and kill: the victim, what was open, the Unix time and the monotonic time of the kill.
+
+    None where the victim had ended its transaction before.
+    """
     from envctl.services.postgres.chaos import freezing, settings
     from envctl.services.postgres.chaos.killing import FREEZING, kill
     from envctl.services.postgres.chaos.watching import THAW
@@ -219,6 +224,9 @@ def _struck(
         snapshot = freezing.freeze(keeper, watcher)
     else:
         snapshot = freezing.look(watcher, [keeper.info.backend_pid, watcher.info.backend_pid], [victim])
+    if all(one.pid != victim for one in snapshot.transactions):
+        freezing.give_up(keeper, watcher, snapshot)
+        return None
     since, clock = time.time(), time.monotonic()
     kill(site, aim["means"], victim, snapshot, watcher)
     if time.monotonic() - clock > THAW / 2:

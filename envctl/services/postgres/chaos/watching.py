@@ -54,25 +54,29 @@ _IN_GATE = """
     ORDER BY l.waitstart LIMIT 1;
 """
 
-# Nobody but us ends this wait, there is no standby: a process that is seen in it is in it when it is let go.
+# Nobody but us ends this wait, there is no standby: a process that is seen in it is in it when it is let go. In one
+# look, for who comes into it after the look for a victim may be one.
 _IN_COMMIT = """
-    SELECT a.pid INTO victim FROM pg_catalog.pg_stat_activity a
-    WHERE a.wait_event = 'SyncRep' AND {who} AND {marked} ORDER BY a.query_start LIMIT 1;
-    IF victim IS NULL THEN
-      PERFORM pg_catalog.pg_cancel_backend(a.pid) FROM pg_catalog.pg_stat_activity a WHERE a.wait_event = 'SyncRep';
-    END IF;
+    FOR one IN SELECT a.pid, {who} AND {marked} AS fits FROM pg_catalog.pg_stat_activity a
+      WHERE a.wait_event = 'SyncRep' ORDER BY fits DESC, a.query_start LOOP
+      IF one.fits THEN
+        victim := one.pid;
+        EXIT;
+      END IF;
+      PERFORM pg_catalog.pg_cancel_backend(one.pid);
+    END LOOP;
 """
 
 _MARKED = """EXISTS (SELECT FROM pg_catalog.pg_locks l WHERE l.pid = a.pid AND l.locktype = 'advisory' AND l.granted
       AND l.classid = {key} AND l.objid = {mark} AND l.objsubid = 2)"""
 
-# Stop, look again, and let go what went on meanwhile. Only who is kept gets a time after which it goes on by itself:
-# that of an earlier attempt would let it go too soon.
+# Stop, look again, and let go what went on meanwhile, or is writing to the disk, which the others wait for. Only who is
+# kept gets a time after which it goes on by itself: that of an earlier attempt would let it go too soon.
 _SEIZE = """
       EXECUTE {stop};
       PERFORM pg_catalog.pg_stat_clear_snapshot();
       SELECT a.pid INTO victim FROM pg_catalog.pg_stat_activity a
-      WHERE a.pid = one.pid AND a.xact_start = one.xact_start AND {still};
+      WHERE a.pid = one.pid AND a.xact_start = one.xact_start AND a.wait_event_type IS DISTINCT FROM 'IO' AND {still};
       IF victim IS NOT NULL THEN
         EXECUTE {keep};
         EXIT;
