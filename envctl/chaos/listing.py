@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from envctl.catalog import FAULTS, SERVICES
-from envctl.errors import EnvctlError, NoSuchEnvironment
+from envctl.errors import EnvctlError, NoSuchEnvironment, UnknownName
 from envctl.protocols import NotReady
 
 if TYPE_CHECKING:
@@ -30,7 +30,12 @@ class Row:
 
 
 def rows(ward: Ward, services: Sequence[str] = ()) -> list[Row]:
-    """Every fault for each service of the environment; without one, for all of the catalog, as far as can be told."""
+    """Every fault for each service of the environment; without one, for all of the catalog, as far as can be told.
+
+    Raises:
+        UnknownName: no service has one of these names.
+
+    """
     known: dict[str, Service]
     residents: Residents | None
     try:
@@ -38,6 +43,9 @@ def rows(ward: Ward, services: Sequence[str] = ()) -> list[Row]:
         known = residents.services
     except NoSuchEnvironment:
         known, residents = dict(SERVICES), None
+    for name in services:
+        if name not in known:
+            raise UnknownName(f"service of environment {ward.name!r}", name, known)
     wanted = {name: service for name, service in known.items() if not services or name in services}
     return [
         _row(ward, residents, fault, name, service) for fault in FAULTS.values() for name, service in wanted.items()
