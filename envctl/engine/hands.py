@@ -164,19 +164,26 @@ class Hands:
     def operation(self, environment: str, name: str, /, **arguments: object) -> Any:  # noqa: ANN401 - its JSON
         """Run `module.function` of `envctl.engine.operations` in the surgeon; what it returned.
 
+        An operation may run twice: once in many hundreds a busy engine (20.10) loses all that a command said.
+
         Raises:
             NotReady: it failed; with its last line.
 
         """
-        api, surgeon, command = self._engine.api, self.surgeon(environment), operations.command(name, arguments)
-        created = self._do(lambda: api.exec_create(surgeon, command, user="root"))
+        surgeon, command = self.surgeon(environment), operations.command(name, arguments)
+        answer = self._answer(surgeon, command) or self._answer(surgeon, command)
+        if not answer:
+            raise NotReady(f"the surgeon said nothing when it was asked for {name}")
+        return json.loads(answer)
+
+    def _answer(self, surgeon: str, command: Sequence[str]) -> bytes:
+        api = self._engine.api
+        created = self._do(lambda: api.exec_create(surgeon, list(command), user="root"))
         # Apart, so that no word of a program that it runs gets into the answer.
         answer, said = self._do(lambda: api.exec_start(created["Id"], demux=True))
         if code := self._do(lambda: api.exec_inspect(created["Id"]))["ExitCode"]:
             raise NotReady((said or b"").decode(errors="replace").strip().rpartition("\n")[2] or f"exit code {code}")
-        if not answer:
-            raise NotReady("the surgeon ended in the middle of it")
-        return json.loads(answer)
+        return answer or b""
 
     def operate_python(self, environment: str, program: str, *arguments: object) -> Any:  # noqa: ANN401 - its JSON
         """Run a Python program (standard library's smallest part) in the surgeon; what it printed, read as JSON.

@@ -68,8 +68,11 @@ def overfill(
     seconds: float,
 ) -> dict[str, Any]:
     """Lower the limit, have the kernel prefer the victim, and fill the group until the kernel has killed one; then
-    give the limit back. How many it has killed, and whether the victim is gone.
+    give the limit back. How many it has killed, and whether the victim is gone; where it is already, nobody else is
+    killed.
     """
+    if processes.started(victim["pid"]) != victim["began"]:
+        return {"oom_kills": 0, "gone": True}
     before, seen, over = _kills(group), 0, time.monotonic() + seconds
 
     def killed() -> str:
