@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from envctl.cli import output, phrases
+from envctl.faults import values
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -13,7 +14,45 @@ if TYPE_CHECKING:
     from envctl.chaos.healing import Healed
     from envctl.chaos.injection import Injection
     from envctl.chaos.listing import Row
+    from envctl.faults.fault import Option
+    from envctl.faults.values import Kind
     from envctl.reports import Verdict
+
+
+_TRUTH = {True: "yes", False: "no"}
+_METAVARS: dict[Kind, str] = {
+    values.flag: "yes|no",
+    values.count: "N",
+    values.duration: "TIME",
+    values.size: "SIZE",
+    values.percent: "PERCENT",
+}
+_UNITS = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
+
+
+def metavar(option: Option) -> str:
+    """What stands for an option's value in the help."""
+    return option.metavar or "|".join(option.choices or ()) or _METAVARS.get(option.kind, "TEXT")
+
+
+def described(option: Option) -> str:
+    """An option's help: what it is for, its words, and what holds without it."""
+    words = "; ".join(f"{word}: {meaning}" for word, meaning in (option.choices or {}).items())
+    default = _default(option)
+    return option.help + (f" {words}." if words else "") + (f"  [default: {default}]" if default else "")
+
+
+def _default(option: Option) -> str:
+    """As one would type it; empty where the option has no value of its own."""
+    value = option.default
+    if isinstance(value, bool):
+        return _TRUTH[value]
+    if isinstance(value, int) and value and metavar(option) == "SIZE":
+        return f"{value >> 20}MiB"
+    if isinstance(value, float) and metavar(option) in {"TIME", "DURATION", "OFFSET"}:
+        unit, factor = next(((unit, factor) for unit, factor in _UNITS if value % factor == 0), ("ms", 0.001))
+        return f"{value / factor:g}{unit}"
+    return f"{value:g}" if isinstance(value, float) else str(value or "")
 
 
 def matrix(rows: Sequence[Row]) -> str:
@@ -34,7 +73,10 @@ def in_force(entries: Sequence[Mapping[str, Any]]) -> str:
     """One row for each fault in force."""
     if not entries:
         return "no fault is in force"
-    rows = [[e["id"], e["service"], str(e["stage"]), f"{e['left']:.0f} s", e["problem"]] for e in entries]
+    rows = [
+        [e["id"], e["service"], str(e["stage"]), phrases.duration(max(0.0, e["left"]) * 1000), e["problem"]]
+        for e in entries
+    ]
     return output.table(["id", "service", "stage", "left", "problem"], rows)
 
 
@@ -47,16 +89,18 @@ def outcome(one: Healed) -> str:
     """How one fault ended."""
     if one.problem:
         return f"{one.id}: lost: {one.problem}"
-    return f"{one.id}: healed, and proven, in {phrases.duration(one.ms)}" + _facts(one.evidence)
+    return f"{one.id}: healed, and proven, in {phrases.duration(one.ms)}" + facts(one.evidence)
 
 
-def injected(injection: Injection, *, detached: bool) -> str:
-    """What is in force, how that was seen, and until when."""
-    until = f"for {injection.left:.0f} s" if injection.left < 3600 else "until Ctrl-C"  # noqa: PLR2004 - `--hold`
-    end = f"; `envctl chaos heal {injection.id}` ends it" if detached else ""
-    return f"{injection.id} is in force on {injection.service} {until}, seed {injection.seed}{end}" + _facts(
-        injection.evidence
-    )
+def injected(injection: Injection, end: str) -> str:
+    """What is in force, how that was seen, and until when; `end`: what ends it before, in words."""
+    if injection.fault.momentary:
+        lasting = f"took effect on {injection.service}"
+    elif injection.left <= 0:
+        lasting = f"took effect on {injection.service}; its time was over before that was seen"
+    else:
+        lasting = f"is in force on {injection.service} for {phrases.duration(injection.left * 1000)}{end}"
+    return f"{injection.id} {lasting}, seed {injection.seed}" + facts(injection.evidence)
 
 
 def over(injection: Injection, verdict: Verdict | None) -> str:
@@ -65,12 +109,14 @@ def over(injection: Injection, verdict: Verdict | None) -> str:
     return "\n".join([*lines, outcome(injection.healed)] if injection.healed else lines)
 
 
-def _facts(evidence: Mapping[str, Any]) -> str:
+def facts(evidence: Mapping[str, Any]) -> str:
     """What was measured, one fact a line."""
     return "".join(f"\n  {name}: {_value(value)}" for name, value in evidence.items())
 
 
 def _value(value: object) -> str:
+    if isinstance(value, bool):
+        return _TRUTH[value]
     if isinstance(value, str | int | float):
         return str(value)
     if isinstance(value, list | tuple) and all(isinstance(item, str) for item in value):

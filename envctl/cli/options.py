@@ -58,6 +58,8 @@ class Group(click.Group):
     """A group of verbs that tells the nearest name for one that it does not have."""
 
     command_class = Verb
+    kind = "verb"
+    """What a name of this group is called where it does not exist."""
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -70,5 +72,5 @@ class Group(click.Group):
         """
         known = self.list_commands(ctx)
         if not ctx.resilient_parsing and args[0] not in known and not args[0].startswith("-"):
-            raise UnknownName("verb", args[0], known)
+            raise UnknownName(self.kind, args[0], known)
         return super().resolve_command(ctx, args)

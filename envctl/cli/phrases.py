@@ -40,8 +40,11 @@ def sentence(event: str, data: Data) -> str:
 
 
 def duration(milliseconds: float) -> str:
-    """`0.35 s`, `12.3 s`, `2 min 5 s`."""
+    """`0.35 s`, `12.3 s`, `2 min 5 s`, `23 h 59 min`."""
     seconds = milliseconds / 1000
+    if seconds >= 6000:  # noqa: PLR2004 - and three of minutes are hours
+        hours, minutes = divmod(round(seconds / 60), 60)
+        return f"{hours} h {minutes} min"
     if seconds >= 100:  # noqa: PLR2004 - three digits of seconds are minutes to a reader
         minutes, rest = divmod(round(seconds), 60)
         return f"{minutes} min {rest} s"

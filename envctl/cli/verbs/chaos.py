@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 class Faults(Group):
     """The verbs, and a command for each fault of the catalog, made of its fields."""
 
+    kind = "fault or verb of `envctl chaos`"
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The verbs, then the faults."""
         from envctl.catalog import FAULTS
@@ -97,12 +99,7 @@ def fault_command(fault: type[Fault]) -> click.Command:
     from envctl.faults.fault import options
 
     own = [
-        click.Option(
-            [option.flag, option.name],
-            help=_help(option.help, option.choices),
-            metavar=option.metavar or (None if option.choices is None else "|".join(option.choices)),
-            default=None,
-        )
+        click.Option([option.flag, option.name], help=chaos_view.described(option), metavar=chaos_view.metavar(option))
         for option in options(fault)
     ]
     text = f"{fault.summary}\n\n{inspect.getdoc(fault)}"
@@ -115,19 +112,15 @@ def fault_command(fault: type[Fault]) -> click.Command:
     )
 
 
-def _help(text: str, choices: Any) -> str:  # noqa: ANN401 - a mapping or nothing
-    return (
-        text if choices is None else f"{text} {'; '.join(f'{word}: {meaning}' for word, meaning in choices.items())}."
-    )
-
-
 def _common() -> list[click.Option]:
     """What every fault takes."""
     return [
-        click.Option(["--for", "lasting"], metavar="TIME", help="How long: 5s, 500ms, 2m (30s)."),
+        click.Option(
+            ["--for", "lasting"], metavar="TIME", help="How long: 500ms, 5s, 2m; at most 24h.  [default: 30s]"
+        ),
         click.Option(["--hold"], is_flag=True, help="Until Ctrl-C, or this process's end."),
         click.Option(["--detach"], is_flag=True, help="Return when it bites; it is healed when its time is over."),
-        click.Option(["--seed"], type=click.IntRange(min=0), metavar="N", help="What chance decides comes from it."),
+        click.Option(["--seed"], type=int, metavar="N", help="Where chance decides, it starts from this number."),
         click.Option(["--replay"], metavar="ID|FILE", help="Make the choices of an earlier injection again."),
     ]
 
@@ -167,9 +160,9 @@ def _inject(
         record |= {"seed": injection.seed, "choices": injection.choices, "evidence": injection.evidence}
         if detach:
             run.result(**record, in_force=True)
-            run.say(chaos_view.injected(injection, detached=True))
+            run.say(chaos_view.injected(injection, f"; `envctl chaos heal {injection.id}` ends it"))
             return
-        run.say(chaos_view.injected(injection, detached=False))
+        run.say(chaos_view.injected(injection, ", until Ctrl-C" if hold else ""))
         _until_over(injection, held=hold)
     healed = injection.healed
     verdict = injection.verdict if injection.gives_verdict else None
