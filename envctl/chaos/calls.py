@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from envctl.catalog import FAULTS
 from envctl.chaos import listing
 from envctl.chaos.healing import Healed, heal, heal_all
-from envctl.chaos.injecting import DURATION, LONGEST, Wish, inject, make
+from envctl.chaos.injecting import DURATION, LONGEST, Wish, inject, make, seed_wanted
 from envctl.chaos.operations import Operation
 from envctl.chaos.replaying import earlier
 from envctl.errors import UnknownName, UsageError
@@ -58,7 +58,16 @@ class Chaos:
             return self.call(known, service, parameters, duration=duration, seed=seed, replay=replay)
 
         call.__name__, call.__doc__ = name, FAULTS[known].__doc__
+        call.__qualname__ = f"{type(self).__name__}.{name}"
         return call
+
+    def __dir__(self) -> list[str]:
+        """The faults too: a prompt completes them."""
+        return [*super().__dir__(), *(name.replace("-", "_") for name in FAULTS)]
+
+    def __repr__(self) -> str:
+        """Which environment's."""
+        return f"<faults of environment {self._ward.name!r}>"
 
     def call(
         self,
@@ -89,7 +98,7 @@ class Chaos:
                 )
             # What is said now comes before what was said then.
             parameters, seed, replayed = {**before.parameters, **parameters}, before.seed, before.choices
-        made, seconds = make(fault, service, parameters, duration)
+        made, seconds = make(fault, service, parameters, duration, seed)
         return inject(self._ward, made, service, Wish(seconds, seed, replayed, holder))
 
     def inject(
@@ -106,6 +115,8 @@ class Chaos:
         seconds, wanted = read(in_seconds, duration)
         if wanted or not 0 < seconds <= LONGEST:
             raise UsageError("a duration of more than 0 and at most 24h", repr(duration), "such as 5 or '500ms'")
+        if wanted := seed_wanted(seed):
+            raise UsageError(wanted, repr(seed), "such as 7")
         return inject(self._ward, fault, service, Wish(seconds, seed))
 
     def heal(self, *faults: str) -> list[Healed]:

@@ -54,8 +54,23 @@ class Wish:
     holder: str = ""
 
 
-def make(name: str, service: str, given: Mapping[str, Any], lasting: object = DURATION) -> tuple[Fault, float]:
-    """The fault of that name with these parameters, and its duration in seconds.
+def seed_wanted(seed: object) -> str:
+    """What a seed must be, where this is none; None stands for one that is chosen."""
+    whole = isinstance(seed, int) and not isinstance(seed, bool) and seed >= 0
+    return "" if whole or seed is None else "a whole number, 0 or more"
+
+
+def _seconds(lasting: object) -> tuple[float, str]:
+    seconds, wanted = read(duration, lasting)
+    if not wanted and not 0 < seconds <= LONGEST:
+        wanted = "more than 0 and at most 24h"
+    return seconds, wanted
+
+
+def make(
+    name: str, service: str, given: Mapping[str, Any], lasting: object = DURATION, seed: object = None
+) -> tuple[Fault, float]:
+    """The fault of that name with these parameters, and its duration in seconds; the seed is only looked at.
 
     Raises:
         UnknownName: no fault or no parameter has that name; with the nearest.
@@ -77,11 +92,11 @@ def make(name: str, service: str, given: Mapping[str, Any], lasting: object = DU
             wanted = "one of " + ", ".join(option.choices)
         if wanted:
             problems.append(Problem(f"wanted {wanted}, found {value!r}", option.flag))
-    seconds, wanted = read(duration, lasting)
-    if not wanted and not 0 < seconds <= LONGEST:
-        wanted = "more than 0 and at most 24h"
+    seconds, wanted = _seconds(lasting)
     if wanted:
         problems.append(Problem(f"wanted {wanted}, found {lasting!r}", "--for"))
+    if wanted := seed_wanted(seed):
+        problems.append(Problem(f"wanted {wanted}, found {seed!r}", "--seed"))
     if problems:
         raise ConfigurationError(problems, f"parameters that {name} on {service} can have")
     return FAULTS[name](**values), seconds

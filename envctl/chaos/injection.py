@@ -70,6 +70,11 @@ class Injection:
             if error is not None:
                 error.add_note(f"and then: {failure}")
 
+    def __repr__(self) -> str:
+        """Its id, where, and how it stands, as far as this object knows."""
+        how = self.healed.stage if self.healed else f"{max(0.0, self.left):.1f} s left"
+        return f"<{self.id} on {self.service}: {how}>"
+
     @property
     def left(self) -> float:
         """Seconds until it is healed by itself."""

@@ -249,3 +249,21 @@ def test_a_kill_between_any_two_steps_leaves_nothing_that_healing_does_not_mend(
         assert other.server().all() == BEFORE, at
         assert other.journal.entries() == [], at
         assert all(json.loads(path.read_text())["stage"] == "healed" for path in other.journal.path.glob("done/*.json"))
+
+
+@pytest.mark.parametrize("seed", [-1, 1.5, "seven", True])
+def test_a_seed_is_a_whole_number(ward: ToyWard, seed: object) -> None:
+    """Told together with what else is wrong."""
+    del ward
+    with pytest.raises(ConfigurationError) as told:
+        make("scribble", "redis", {"tries": "x"}, 5, seed)
+    assert {problem.key for problem in told.value.problems} == {"--tries", "--seed"}
+
+
+def test_an_injection_shows_what_it_is(ward: ToyWard) -> None:
+    """In a debugger, and in a failing test's report."""
+    injection = inject(ward, Scribble(), "redis", Wish())
+    assert repr(injection).startswith(f"<{injection.id} on redis: ")
+    assert "s left" in repr(injection)
+    injection.heal()
+    assert repr(injection) == f"<{injection.id} on redis: healed>"

@@ -1,0 +1,23 @@
+"""`env.chaos` to whoever types it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from envctl.chaos.calls import Chaos
+
+if TYPE_CHECKING:
+    from tests.unit.chaos.toys import ToyWard
+
+
+def test_a_prompt_completes_the_faults(ward: ToyWard) -> None:
+    """They are methods as any other."""
+    assert {"pause", "kill_mid_transaction", "heal"} <= set(dir(Chaos(ward)))
+
+
+def test_a_call_without_a_service_is_told_by_its_name(ward: ToyWard) -> None:
+    """Not by that of a function within."""
+    with pytest.raises(TypeError, match=r"Chaos\.pause\(\) missing 1 required positional argument: 'service'"):
+        Chaos(ward).pause()  # type: ignore[call-arg] - what is tested
