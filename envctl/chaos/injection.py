@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextvars
 import threading
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
 from envctl.chaos.healing import Healed, heal
 from envctl.engine import owner
+from envctl.errors import Busy, StateFolderError, VictimNeverCame
 from envctl.journal import Stage
 from envctl.protocols import NotReady
 from envctl.waiting import until
@@ -152,6 +154,20 @@ class Injection:
         proof, ms = entry.evidence.get("healed", {}), int(entry.evidence.get("healed_ms", 0))
         return Healed(self.id, entry.fault, entry.service, entry.stage, ms, proof, entry.problem)
 
+    def _without_victim(self, error: VictimNeverCame) -> VictimNeverCame:
+        """Why nobody came. Who heals takes the gate away from under whoever waits in it: what that looked like there is
+        not the reason.
+        """
+        over = self.left <= 0
+        with suppress(Busy, StateFolderError), self._ward.journal.holding(self.id):
+            healed = self._ward.journal.get(self.id) is None
+            if over or healed:
+                found = "none came before its time was over" if over else "it was healed before one came"
+                told = VictimNeverCame(error.wanted, found, error.advice, self.id)
+                told.__cause__ = error
+                return told
+        return error
+
     def _join(self, seconds: float) -> None:
         if self.fault.attended:
             self._attending.join(seconds)
@@ -159,6 +175,8 @@ class Injection:
     def _attend(self, entry: Entry) -> None:
         try:
             self._verdict = self.fault.attend(self._site, entry.plan, self._stop)
+        except VictimNeverCame as error:
+            self._error = self._without_victim(error)
         except BaseException as error:  # noqa: BLE001 - handed to whoever waits
             self._error = error
         if self._verdict is not None:

@@ -23,9 +23,10 @@ from envctl.errors import (
     HealFailed,
     NotReadyInTime,
     UnknownName,
+    VictimNeverCame,
 )
 from envctl.journal import Stage
-from tests.unit.chaos.toys import BEFORE, Brief, Gag, Scribble, Stubborn, ToyWard, container
+from tests.unit.chaos.toys import BEFORE, Brief, Gag, Lurker, Scribble, Stubborn, ToyWard, container
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -267,3 +268,19 @@ def test_an_injection_shows_what_it_is(ward: ToyWard) -> None:
     assert "s left" in repr(injection)
     injection.heal()
     assert repr(injection) == f"<{injection.id} on redis: healed>"
+
+
+def test_no_victim_because_it_was_healed_is_told_as_that(ward: ToyWard) -> None:
+    """Not as the lost connection that this looked like to who waited."""
+    injection = inject(ward, Lurker(), "redis", Wish())
+    heal(ward, injection.id)
+    with pytest.raises(VictimNeverCame, match="it was healed before one came"):
+        injection.wait()
+
+
+def test_no_victim_in_its_time_is_told_as_that(ward: ToyWard) -> None:
+    """Whatever ended the wait."""
+    injection = inject(ward, Lurker(), "redis", Wish(0.2))
+    with pytest.raises(VictimNeverCame, match="none came before its time was over"):
+        injection.wait()
+    injection.heal()

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from envctl.chaos import healing, injecting
 from envctl.chaos.ward import Ward
+from envctl.errors import VictimNeverCame
 from envctl.faults.fault import Abode, Fault, parameter
 from envctl.faults.values import count
 from envctl.journal import Journal
@@ -22,6 +23,7 @@ from envctl.model import Container, State
 from envctl.protocols import Lost, NotReady
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Callable
 
     from envctl.protocols import Service
@@ -135,7 +137,20 @@ class Brief(Scribble):
     lives_in: ClassVar[Abode] = Abode.PROCESS
 
 
-TOYS = MappingProxyType({fault.name: fault for fault in (Scribble, Stubborn, Gag, Brief)})
+class Lurker(Scribble):
+    """As Scribble, and waits for a victim that never comes; whoever heals cuts it off in the middle."""
+
+    name: ClassVar[str] = "lurker"
+    attended: ClassVar[bool] = True
+
+    def attend(self, site: Site, plan: dict[str, Any], stop: threading.Event) -> None:
+        """Lose the connection when it is healed."""
+        while site.kept["server"].all() != plan["before"] and not stop.wait(0.01):
+            pass
+        raise VictimNeverCame("a victim", "the connection was lost", "have one come")
+
+
+TOYS = MappingProxyType({fault.name: fault for fault in (Scribble, Stubborn, Gag, Brief, Lurker)})
 
 
 @dataclass
