@@ -153,7 +153,7 @@ _PHRASES: dict[str, Callable[[Data], str]] = {
     "seed.verified": lambda data: "equal" if data.get("equal") else f"differs: {data.get('difference')}",
     "fault.planned": lambda data: f"{data.get('id')}: planned, until {data.get('expires')}, seed {data.get('seed')}",
     "fault.applied": lambda data: f"{data.get('id')}: applied",
-    "fault.injected": lambda data: f"{data.get('id')}: in force",
+    "fault.injected": lambda data: f"{data.get('id')}: took effect",
     "fault.healing": lambda data: f"{data.get('id')}: healing",
     "fault.healed": lambda data: _timed(f"{data.get('id')}: healed", data),
     "fault.lost": lambda data: f"{data.get('id')}: lost: {data.get('reason')}",
