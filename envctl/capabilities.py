@@ -153,6 +153,9 @@ class KeepsData(Protocol):
     writes_need_room: bool
     """Whether a write needs new room on the disk; False where it goes into room that was taken before."""
 
+    syncs: bool
+    """Whether it waits for the disk by itself before it acknowledges; else it leaves that to the kernel."""
+
     def write(self, at: Endpoint, timeout: float) -> None:
         """Have one small write reach the disk by the service's own protocol, and leave nothing of it behind.
 

@@ -87,6 +87,16 @@ def heal_all(
     return healed, failed
 
 
+def heal_unrecorded(ward: Ward, entry: Entry) -> Healed:
+    """Heal a fault whose entry is no more in the journal, because somebody deleted that.
+
+    Raises:
+        HealFailed: the service is not what it was.
+
+    """
+    return _heal(ward, entry, None, None)
+
+
 def fault_of(entry: Entry) -> Fault:
     """The fault that an entry tells of.
 

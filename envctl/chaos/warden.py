@@ -17,6 +17,7 @@ from envctl.engine import owner as owners
 from envctl.engine.guardian import WARDEN
 from envctl.errors import Busy, EnvctlError, StateFolderError
 from envctl.events import emit
+from envctl.journal import Entry
 from envctl.locks import file_lock
 from envctl.waiting import Deadline, pause
 
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from envctl.chaos.ward import Ward
-    from envctl.journal import Entry
 
 _LOOK = 0.1
 """Seconds between two looks at what is in force: how late a fault may be healed."""
@@ -101,9 +101,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _watch(ward: Ward) -> None:
-    idle, rounds = Deadline(_IDLE), dict[str, _Round]()
+    idle, rounds, known = Deadline(_IDLE), dict[str, _Round](), dict[str, Entry]()
     while ward.journal.path.is_dir() and ward.folder.path.is_dir():
         entries = ward.journal.entries()
+        known = {name: entry for name, entry in known.items() if ward.journal.ended(name) is None}
+        known |= {entry.id: entry for entry in entries}
         if entries:
             idle = Deadline(_IDLE)
         elif idle.passed and _nothing_coming(ward):
@@ -111,6 +113,20 @@ def _watch(ward: Ward) -> None:
         for service in {entry.service for entry in entries if overdue(entry)}:
             rounds.setdefault(service, _Round(ward, service)).begin()
         pause(_LOOK)
+    _heal_unrecorded(ward, sorted(known.values(), key=lambda entry: -entry.order))
+
+
+def _heal_unrecorded(ward: Ward, entries: Sequence[Entry]) -> None:
+    """Heal what was in force when its journal was deleted: nobody else knows of it any more. `down` removes the folder
+    last; what was in force then went with the containers, and nothing is done.
+    """
+    from envctl.chaos.healing import heal_unrecorded
+
+    for entry in entries:
+        try:
+            heal_unrecorded(ward, entry)
+        except EnvctlError as error:
+            emit("fault.heal_failed", environment=ward.name, id=entry.id, reason=str(error))
 
 
 class _Round:

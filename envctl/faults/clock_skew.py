@@ -46,8 +46,8 @@ class ClockSkew(Fault):
     What a client sees. PostgreSQL: `now()` is wrong, in sessions that are open too; a password with an expiry
     (`VALID UNTIL`) may have run out. Redis: TIME is wrong, and keys with a time to live end early or late. MinIO: more
     than 15 minutes make every signed request and presigned URL fail (403 RequestTimeTooSkewed). Kafka: the timestamps
-    of topics with LogAppendTime are wrong, retention deletes too early or too late, and records whose own timestamps
-    are more than an hour in the broker's future are refused (INVALID_TIMESTAMP). ZooKeeper: nodes are dated wrong.
+    of topics with LogAppendTime are wrong, and retention deletes too early or too late. ZooKeeper: nodes are dated
+    wrong.
 
     What it does not test: programs that ask the kernel without the C library's way (the vDSO), 32-bit ones, and those
     that the service starts by an exec; the times of files and the engine's log, which the kernel and the engine write.

@@ -35,7 +35,8 @@ def share(value: Any) -> float:  # noqa: ANN401 - what a caller gave
 class CpuStarve(Limiting):
     """Leave the service `share` percent of one processor, by the quota of its control group.
 
-    Clients, live and new, are answered late: the server stands still for most of each tenth of a second. What has a
+    What takes the server more than a few milliseconds is answered late: it stands still for most of each tenth of a
+    second. Small requests to an idle server may be as quick as ever. What has a
     time limit of its own (health checks, sessions with ZooKeeper, consumers' heartbeats) may run out. `docker exec` and
     health checks in the container are slow too, since they belong to the same group.
 

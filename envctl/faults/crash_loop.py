@@ -79,7 +79,7 @@ class CrashLoop(Fault):
         now = site.now()
         if (again := now.restarts - plan["restarts"]) < _DEATHS:
             raise NotReady(f"it was started again {again} times")
-        return {"restarts": again, "exit_code": now.exit_code}
+        return {"restarts": again}
 
     def undo(self, site: Site, plan: JSON) -> None:
         """End the loop, give the policy back, and start it."""

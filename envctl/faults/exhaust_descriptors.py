@@ -22,7 +22,8 @@ class ExhaustDescriptors(Fault):
     Whatever opens a file or takes a connection gets EMFILE, "Too many open files". A live client goes on as long as its
     requests need no new file; a new one connects (the kernel accepts for the server) and then waits, or is hung up on.
     A descriptor that the server closes meanwhile can be used again, so a client that leaves makes room for one. Servers
-    may give up by themselves: Kafka stops when it cannot open a segment of its log.
+    may give up by themselves: Kafka when it cannot open a segment of its log, PostgreSQL when it cannot open one of its
+    own (PANIC).
 
     After healing every process has the limit that was recorded, also those that were forked meanwhile.
     """

@@ -146,4 +146,6 @@ class Kill(Fault):
             site.ping(1.0)
         except NotReady as reason:
             return {"state": str(State.RUNNING), "ping": str(reason)}
-        raise NotReady(f"it runs and answers: its main process handles or ignores SIG{self.signal}")
+        raise NotReady(
+            f"it runs and answers: its main process, or the init before it, takes no notice of SIG{self.signal}"
+        )

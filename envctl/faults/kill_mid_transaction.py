@@ -24,7 +24,8 @@ class KillMidTransaction(Fault):
     transaction that was open whether it is committed, rolled back or in doubt.
 
     The victim is the user's own code on an ordinary connection; nothing of its schema is changed for good, and the gate
-    that it waits in opens by itself when envctl dies. When the time is over and no victim came, the gate is removed.
+    that it waits in opens by itself when envctl dies; but for PostgreSQL's `in-doubt`, which is a setting of the server
+    that the warden takes back. When the time is over and no victim came, the gate is removed.
 
     What a client sees: its call does not return, then its connection ends, with or without a message. It cannot know
     whether a commit that it had sent took effect; the verdict does.

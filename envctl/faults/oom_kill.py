@@ -28,8 +28,9 @@ class OomKill(Fault):
 
     Without a word the process is gone. Where it is the main one, or the only one under an init (Redis, MinIO, Kafka,
     ZooKeeper, Spark), the container ends with 137 and the engine notes OOMKilled; it stays down until healed, unless a
-    restart policy acts. On PostgreSQL the victim may be one backend: then every session ends (`57P02`: "terminating
-    connection because of crash of another server process"), the server recovers by itself and the container runs on.
+    restart policy acts. On PostgreSQL the victim may be the main process, or one backend: then every session ends
+    (`57P02`: "terminating connection because of crash of another server process"), the server recovers by itself and
+    the container runs on.
 
     The limit comes back as soon as the kernel has killed. Proved by the kernel's count of kills in this very group.
     """

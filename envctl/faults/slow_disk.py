@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar
 
+from envctl.capabilities import KeepsData
 from envctl.faults.disk import Calls, DiskFault, Order, write_ms
 from envctl.faults.fault import JSON, parameter
 from envctl.faults.values import duration
@@ -14,7 +15,6 @@ from envctl.protocols import NotReady
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from envctl.capabilities import KeepsData
     from envctl.protocols import Service
     from envctl.site import Site
 
@@ -59,8 +59,9 @@ class SlowDisk(DiskFault):
     )
 
     def problems(self, service: Service) -> Iterable[str]:
-        """No time at all, or one in which nothing would ever be done."""
-        del service
+        """No time at all, or one in which nothing would ever be done; and what the service never waits for."""
+        if self.operations == "sync" and isinstance(service, KeepsData) and not service.syncs:
+            yield f"--operations: {service.name} leaves syncing to the kernel; use write or all"
         if not 0.001 <= self.latency <= _LONGEST:  # noqa: PLR2004 - a millisecond, in which it is counted
             yield f"--latency: wanted 1ms to {_LONGEST:g}s, found {self.latency:g} s"
 

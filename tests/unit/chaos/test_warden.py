@@ -19,7 +19,7 @@ from envctl.engine import owner
 from envctl.errors import FaultDidNotBite
 from envctl.journal import Entry, Expiry, Journal
 from envctl.protocols import NotReady
-from envctl.waiting import until
+from envctl.waiting import pause, until
 from tests.unit.chaos.toys import BEFORE, Scribble, Stubborn, ToyWard
 
 if TYPE_CHECKING:
@@ -145,4 +145,31 @@ def test_a_fault_whose_environment_went_meanwhile_is_no_success(ward: ToyWard, m
     monkeypatch.setattr(Scribble, "apply", gone)
     with pytest.raises(FaultDidNotBite, match="gone"):
         inject(ward, Scribble(), "redis", Wish())
+    assert not ward.folder.path.exists()
+
+
+def test_whoever_deletes_the_journal_keeps_no_fault_in_force(ward: ToyWard, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody else knows of it any more. What was healed before is left alone, and the folder does not come back."""
+    looks: list[float] = []
+
+    def look(seconds: float) -> None:
+        looks.append(seconds)
+        pause(seconds)
+
+    def looked(times: int) -> None:
+        if len(looks) < times:
+            raise NotReady("it has not looked")
+
+    monkeypatch.setattr(warden, "pause", look)
+    with watched(ward):
+        inject(ward, Scribble(), "redis", Wish())
+        over = inject(ward, Scribble(), "postgres", Wish())
+        seen = len(looks) + 2
+        until(lambda: looked(seen), PATIENCE, "both seen in force")
+        over.heal()
+        seen = len(looks) + 2
+        until(lambda: looked(seen), PATIENCE, "one seen healed")
+        (ward.server("postgres").folder / "word.txt").write_text("of the test's own")
+    assert ward.server().all() == BEFORE
+    assert ward.server("postgres").read("word.txt") == "of the test's own"
     assert not ward.folder.path.exists()

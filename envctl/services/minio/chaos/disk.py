@@ -19,6 +19,7 @@ class MinioDisk:
 
     data_directory = "/data"
     writes_need_room = True
+    syncs = True
 
     def write(self, at: Endpoint, timeout: float) -> None:
         """Begin a multipart upload, which makes a file and shows in no listing of objects, and abort it."""

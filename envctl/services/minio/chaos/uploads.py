@@ -69,7 +69,8 @@ class Store:
 
     def open_uploads(self) -> list[Upload]:
         """All that were opened since the server started: without a key it knows of no others."""
-        return [self._parts(found) for bucket in self.buckets() for found in self._uploads(bucket, "")]
+        listed = (self._parts(found) for bucket in self.buckets() for found in self._uploads(bucket, ""))
+        return [one for one in listed if one]
 
     def upload(self, bucket: str, key: str, upload: str) -> Upload | None:
         """One that is open, with its parts; None when it is not. It is found also after the server was started anew."""
@@ -101,7 +102,8 @@ class Store:
             for one in _xml(answer).iterfind("s3:Upload", _NAMESPACE)
         ]
 
-    def _parts(self, upload: Upload) -> Upload:
+    def _parts(self, upload: Upload) -> Upload | None:
+        """With its parts; None when its client has aborted it since it was listed."""
         etags: list[str] = []
         sizes: list[int] = []
         marker, more = "0", True
@@ -109,7 +111,7 @@ class Store:
             query = {"uploadId": upload.id, "part-number-marker": marker}
             answer = self._send("GET", f"/{upload.bucket}/{quote(upload.key)}", query)
             if answer.status == _GONE:
-                break
+                return None
             listed = _xml(answer)
             for part in listed.iterfind("s3:Part", _NAMESPACE):
                 etags.append(_text(part, "ETag").strip('"'))

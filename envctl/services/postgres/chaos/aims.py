@@ -92,7 +92,7 @@ def problems(aim: Mapping[str, Any]) -> Iterator[str]:
     if aim["operation"] != "any" and not table:
         yield "--operation: wanted --table with it"
     if not aim["restart"] and aim["means"] in _RESTARTS_ITSELF:
-        yield f"--no-restart: wanted means that take the server down, found {aim['means']!r}, after which it is up"
+        yield f"--restart no: wanted means that take the server down, found {aim['means']!r}, after which it is up"
 
 
 def target(site: Site, aim: Mapping[str, Any]) -> Target:
