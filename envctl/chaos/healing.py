@@ -87,14 +87,14 @@ def heal_all(
     return healed, failed
 
 
-def heal_unrecorded(ward: Ward, entry: Entry) -> Healed:
-    """Heal a fault whose entry is no more in the journal, because somebody deleted that.
+def heal_unrecorded(ward: Ward, entry: Entry, others: Sequence[Entry]) -> Healed:
+    """Heal a fault whose entry is no more in the journal, because somebody deleted that, beside `others` like it.
 
     Raises:
         HealFailed: the service is not what it was.
 
     """
-    return _heal(ward, entry, None, None)
+    return _heal(ward, entry, None, None, others)
 
 
 def fault_of(entry: Entry) -> Fault:
@@ -119,7 +119,9 @@ def locked_out(others: Sequence[Entry], service: str) -> bool:
     return any(claim.startswith("identity") for other in others if other.service == service for claim in other.claims)
 
 
-def _heal(ward: Ward, entry: Entry, site: Site | None, within: float | None) -> Healed:
+def _heal(
+    ward: Ward, entry: Entry, site: Site | None, within: float | None, unrecorded: Sequence[Entry] = ()
+) -> Healed:
     fault, clock = fault_of(entry), Deadline(0)
     deadline = Deadline(fault.heals_within if within is None else within)
 
@@ -136,7 +138,7 @@ def _heal(ward: Ward, entry: Entry, site: Site | None, within: float | None) -> 
     ward.journal.say("fault.healing", entry)
     try:
         site = site or _repeat(lambda: _site(ward, entry), deadline, f"{entry.service} found")
-        others = [other for other in ward.journal.entries() if other.id != entry.id]
+        others = [other for other in (*ward.journal.entries(), *unrecorded) if other.id != entry.id]
         site.locked_out = locked_out(others, entry.service)
         _repeat(lambda: _require_same(site, entry, fault), deadline, f"{entry.service} looked at")
         _repeat(lambda: fault.undo(site, entry.plan), deadline, f"{entry.fault} undone")

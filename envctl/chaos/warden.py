@@ -122,9 +122,9 @@ def _heal_unrecorded(ward: Ward, entries: Sequence[Entry]) -> None:
     """
     from envctl.chaos.healing import heal_unrecorded
 
-    for entry in entries:
+    for done, entry in enumerate(entries, 1):
         try:
-            heal_unrecorded(ward, entry)
+            heal_unrecorded(ward, entry, entries[done:])
         except EnvctlError as error:
             emit("fault.heal_failed", environment=ward.name, id=entry.id, reason=str(error))
 

@@ -25,6 +25,8 @@ from tests.unit.chaos.toys import BEFORE, Scribble, Stubborn, ToyWard
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from envctl.site import Site
+
 PATIENCE = 30.0
 
 
@@ -173,3 +175,22 @@ def test_whoever_deletes_the_journal_keeps_no_fault_in_force(ward: ToyWard, monk
     assert ward.server().all() == BEFORE
     assert ward.server("postgres").read("word.txt") == "of the test's own"
     assert not ward.folder.path.exists()
+
+
+def test_what_lost_its_journal_knows_who_is_still_locked_out(ward: ToyWard, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last injected is healed first, and proven as one that the identity cannot prove yet."""
+    known: list[bool] = []
+    recovered = Scribble.recovered
+
+    def noting(fault: Scribble, site: Site, plan: dict[str, object]) -> dict[str, object]:
+        known.append(site.locked_out)
+        return recovered(fault, site, plan)
+
+    first = inject(ward, Scribble(thing="identity app"), "redis", Wish())
+    second = inject(ward, Scribble(), "redis", Wish())
+    entries = [entry for entry in map(ward.journal.get, (second.id, first.id)) if entry is not None]
+    shutil.rmtree(ward.folder.path)
+    monkeypatch.setattr(Scribble, "recovered", noting)
+    warden._heal_unrecorded(ward, entries)
+    assert known == [True, False]
+    assert ward.server().all() == BEFORE
