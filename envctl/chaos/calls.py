@@ -11,6 +11,7 @@ from envctl.chaos.injecting import DURATION, LONGEST, Wish, inject, make, seed_w
 from envctl.chaos.operations import Operation
 from envctl.chaos.replaying import earlier
 from envctl.errors import UnknownName, UsageError
+from envctl.faults.fault import Fault
 from envctl.faults.values import duration as in_seconds
 from envctl.faults.values import read
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
     from envctl.chaos.injection import Injection
     from envctl.chaos.ward import Ward
-    from envctl.faults.fault import Fault
     from envctl.journal import Entry
 
 
@@ -107,11 +107,14 @@ class Chaos:
         """Put a fault in force: `chaos.inject("redis", Pause())`.
 
         Raises:
+            UsageError: something is wrong with the request; nothing was changed.
             FaultUnfit: the service or the engine cannot have it; nothing was changed.
             FaultConflict: a fault in force stands in its way; nothing was changed.
             FaultDidNotBite: it took no effect; it was healed again.
 
         """
+        if not isinstance(fault, Fault):
+            raise UsageError("a service and then a fault", repr(fault), '`chaos.inject("redis", Pause())`')
         seconds, wanted = read(in_seconds, duration)
         if wanted or not 0 < seconds <= LONGEST:
             raise UsageError("a duration of more than 0 and at most 24h", repr(duration), "such as 5 or '500ms'")

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from envctl.chaos.calls import Chaos
+from envctl.errors import UsageError
+from envctl.faults.pause import Pause
 
 if TYPE_CHECKING:
     from tests.unit.chaos.toys import ToyWard
@@ -21,3 +23,10 @@ def test_a_call_without_a_service_is_told_by_its_name(ward: ToyWard) -> None:
     """Not by that of a function within."""
     with pytest.raises(TypeError, match=r"Chaos\.pause\(\) missing 1 required positional argument: 'service'"):
         Chaos(ward).pause()  # type: ignore[call-arg] - what is tested
+
+
+@pytest.mark.parametrize("what", ["pause", Pause])
+def test_a_fault_is_one_of_the_catalog_s_classes_made(ward: ToyWard, what: object) -> None:
+    """Its name goes as a method, its class is no fault yet."""
+    with pytest.raises(UsageError, match="a service and then a fault"):
+        Chaos(ward).inject("redis", what)  # type: ignore[arg-type] - what is tested
