@@ -167,6 +167,8 @@ class Journal:
         line = {"at": now(), "monotonic": round(time.monotonic(), 6), "event": event, "pid": os.getpid(), **facts}
         # The history tells; what heals is the entry. A folder that went with its environment tells no more.
         with suppress(OSError):
+            if self.path.parent.is_dir():
+                make_folder(self.path)
             descriptor = os.open(self.path / "history.jsonl", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
             with os.fdopen(descriptor, "a") as stream:
                 stream.write(json.dumps(line, default=str) + "\n")

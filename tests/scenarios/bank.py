@@ -78,15 +78,17 @@ class Bank:
             try:
                 with self._env.postgres.connect(application_name=APPLICATION, connect_timeout=10) as db:
                     while not self._over.is_set():
-                        self._transfer(db, dice)
+                        token = uuid.UUID(int=dice.getrandbits(128))
+                        with self._env.chaos.operation("transfer", token=str(token)):
+                            self._transfer(db, dice, token)
             except psycopg.OperationalError:
                 self._over.wait(0.02)
             except BaseException as bug:
                 self._bugs.append(bug)
                 raise
 
-    def _transfer(self, db: psycopg.Connection, dice: random.Random) -> None:
-        token, amount = uuid.UUID(int=dice.getrandbits(128)), dice.randint(1, 9)
+    def _transfer(self, db: psycopg.Connection, dice: random.Random, token: uuid.UUID) -> None:
+        amount = dice.randint(1, 9)
         source, target = sorted(dice.sample(range(1, ACCOUNTS + 1), 2))
         change = "UPDATE accounts SET balance = balance + %s WHERE id = %s"
         db.execute(change, [-amount, source])

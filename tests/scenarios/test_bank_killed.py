@@ -40,7 +40,8 @@ def env(engine: docker.DockerClient, tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 def test_twenty_kills_cost_nobody_money_and_every_verdict_is_right(env: Environment) -> None:
     """Balances conserve, what was acknowledged is there, the rest is there wholly or not at all; the verdict names
-    each transfer that is there though its client never heard of it, and no other.
+    each transfer that is there though its client never heard of it, and no other. One history has the clients'
+    transfers and the kills.
     """
     in_doubt: set[int] = set()
     with Bank(env) as bank:
@@ -59,3 +60,8 @@ def test_twenty_kills_cost_nobody_money_and_every_verdict_is_right(env: Environm
             assert [one.victim for one in verdict.transactions].count(True) == 1
             in_doubt |= {one.facts["xid"] for one in verdict.in_doubt}
     assert Audit(env, bank.ledger).never_told == in_doubt
+    history = env.chaos.history()
+    assert {line["token"] for line in history if line["event"] == "operation.ok"} == {
+        str(token) for token in bank.ledger.acknowledged
+    }
+    assert [line["event"] for line in history].count("fault.verdict") == KILLS
