@@ -173,3 +173,16 @@ class TellsTime(Protocol):
     def clock(self, at: Endpoint, timeout: float) -> float:
         """Its Unix time in seconds, as it says it itself; to the second at least."""
         ...
+
+
+@runtime_checkable
+class KeepsTimes(Protocol):
+    """A service that goes on reckoning with times from a clock that was set right again, unless it is helped."""
+
+    def reckoning(self, at: Endpoint, timeout: float) -> JSON:
+        """What `reckon_anew` needs to know of the service as it is before."""
+        ...
+
+    def reckon_anew(self, at: Endpoint, before: JSON, timeout: float) -> None:
+        """Have it forget such times; idempotent. Raises NotReady where it does not answer."""
+        ...

@@ -254,7 +254,7 @@ def up(
     environment, made = Environment(settings, engine, made=False), False
     with folder.locked(settings.timeout):
         folder.clear_request()
-        healed_on_contact(engine, folder, settings)
+        healed_on_contact(engine, folder, settings, unheld=True)
         if not recreate and unchanged(settings, folder.load(), containers := engine.containers(settings.name)):
             report = UpReport(settings.name, attached=True, ms=round(clock.elapsed * 1000))
             emit("environment.attached", environment=settings.name, ms=report.ms)

@@ -201,7 +201,12 @@ class Journal:
 
         """
         with self._lock(fault, timeout, make=False):
-            yield
+            try:
+                yield
+            finally:
+                # Who waited for it finds nothing to hold, and made the file anew.
+                if not (self.path / f"{fault}.json").exists():
+                    (self.path / f"{fault}.lock").unlink(missing_ok=True)
 
     @contextmanager
     def _lock(self, name: str, timeout: float, *, make: bool) -> Iterator[None]:

@@ -130,6 +130,12 @@ class _ProvisionedPing:
         self._journal = Journal(StateFolder(environment))
 
     def __call__(self, timeout: float) -> None:
+        try:
+            self._ask(timeout)
+        except NotReady as reason:
+            raise NotReady(f"{reason}{self._hurt()}") from reason
+
+    def _ask(self, timeout: float) -> None:
         if not self._provisioned and isinstance(self._service, HasIdentities):
             if self._at.admin is None:
                 raise NotReady("its passwords are lost: neither the state folder nor its container has them")
@@ -137,6 +143,11 @@ class _ProvisionedPing:
                 self._service.provision(self._at, timeout)
                 self._provisioned = True
         self._service.ping(self._at, timeout)
+
+    def _hurt(self) -> str:
+        """The faults in force on it, which are why it does not answer, or may be."""
+        faults = [entry.id for entry in self._journal.entries() if entry.service == self._at.service]
+        return f" ({', '.join(faults)} in force: `envctl chaos heal`)" if faults else ""
 
     def _taken(self) -> bool:
         claims = (c for entry in self._journal.entries() if entry.service == self._at.service for c in entry.claims)

@@ -15,14 +15,16 @@ if TYPE_CHECKING:
     from envctl.state import StateFolder
 
 
-def healed_on_contact(engine: DockerEngine, folder: StateFolder, settings: Settings) -> None:
-    """Heal what is overdue, as far as it can be now: for every verb that touches an environment."""
+def healed_on_contact(engine: DockerEngine, folder: StateFolder, settings: Settings, *, unheld: bool = False) -> None:
+    """Heal what is overdue, as far as it can be now: for every verb that touches an environment. `unheld`: and what no
+    living process holds, for who wants the services as they should be.
+    """
     if not any(Journal(folder).path.glob("*.json")):
         return
     from envctl.chaos.ward import Ward
     from envctl.chaos.warden import heal_overdue
 
-    heal_overdue(Ward(folder.name, engine, settings))
+    heal_overdue(Ward(folder.name, engine, settings), unheld=unheld)
 
 
 def in_force(folder: StateFolder) -> tuple[dict[str, Any], ...]:

@@ -68,8 +68,11 @@ def overdue(entry: Entry) -> bool:
     return entry.expires.left <= 0 or owners.provably_dead(entry.holder)
 
 
-def heal_overdue(ward: Ward) -> None:
-    """Heal what is overdue, as far as it can be now; what cannot be is told by its event. Without faults: one look."""
+def heal_overdue(ward: Ward, *, unheld: bool = False) -> None:
+    """Heal what is overdue, as far as it can be now; what cannot be is told by its event. Without faults: one look.
+
+    `unheld`: and what was not tied to a process, and so nobody is using for certain.
+    """
     try:
         if not ward.journal.entries():
             return
@@ -77,7 +80,7 @@ def heal_overdue(ward: Ward) -> None:
         from envctl.chaos.healing import Patience, heal_all
 
         # What takes longer, or is in another process's hands, is the warden's: a look at an environment is short.
-        heal_all(ward, overdue, Patience(_ON_CONTACT, 0))
+        heal_all(ward, lambda entry: overdue(entry) or (unheld and not entry.holder), Patience(_ON_CONTACT, 0))
         if ward.journal.entries():
             ensure(ward)
     except EnvctlError as error:

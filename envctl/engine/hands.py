@@ -154,7 +154,7 @@ class Hands:
                 # Another process is about to start it, unless it died in between.
                 with suppress(TimedOut):
                     return until(lambda: self._running(name), 5, "the surgeon")
-            self._ask(lambda: api.remove_container(found["Id"], force=True))
+            self._do(lambda: api.remove_container(found["Id"], force=True))
         return self._ask(lambda: self._hire(environment, name))  # type: ignore[no-any-return]
 
     def operate(self, environment: str, command: Sequence[str]) -> ExecResult:

@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from envctl.capabilities import TellsTime
+from envctl.capabilities import KeepsData, KeepsTimes, TellsTime
 from envctl.engine.operations import tracing
 from envctl.faults.disk import TRACING
 from envctl.faults.fault import JSON, Abode, Fault, parameter
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 _GRACE = 15
 """Seconds after the fault's time in which it is healed from here, before the clock is set right by itself."""
+
+_PATIENCE = 10.0
+"""Seconds for one question, or one write, of the service's own."""
 
 _SHORTEST, _LONGEST = 5.0, 3650 * 86400.0
 _BLUR = 2.0
@@ -87,10 +90,12 @@ class ClockSkew(Fault):
     def plan(self, site: Site) -> JSON:
         """How far it is ahead of this machine's clock."""
         site.running()
+        service = site.service
         return {
             "ledger": f"/run/envctl-{secrets.token_hex(8)}",
             "seconds": round(site.lasts) + _GRACE,
             "ahead": _ahead(site),
+            "reckoning": service.reckoning(site.at, _PATIENCE) if isinstance(service, KeepsTimes) else {},
         }
 
     def apply(self, site: Site, plan: JSON) -> None:
@@ -114,6 +119,8 @@ class ClockSkew(Fault):
         site.hands.operation(site.environment, "tracing.end", ledger=plan["ledger"])
         site.bring_up()
         self._restore(site)
+        if isinstance(site.service, KeepsTimes):
+            site.service.reckon_anew(site.at, plan["reckoning"], _PATIENCE)
 
     def recovered(self, site: Site, plan: JSON) -> JSON:
         """Every process has the kernel's own code again, the clock is right, and the service answers."""
@@ -123,6 +130,9 @@ class ClockSkew(Fault):
         if abs(moved) > _BLUR:
             raise NotReady(f"its clock is still {moved:.1f} s away")
         site.ping()
+        if isinstance(site.service, KeepsData):
+            # A server may answer and yet wait, by a time that it noted meanwhile, with what must reach the disk.
+            site.service.write(site.at, _PATIENCE)
         return {"moved_s": round(moved, 3)}
 
     def _restore(self, site: Site) -> JSON:

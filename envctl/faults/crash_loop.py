@@ -62,7 +62,7 @@ class CrashLoop(Fault):
         token = new_token()
         return {
             **start,
-            "policy": seen["HostConfig"]["RestartPolicy"],
+            "policy": _named(seen["HostConfig"]["RestartPolicy"]),
             "restarts": seen["RestartCount"],
             "group": group,
             "token": token,
@@ -99,5 +99,9 @@ class CrashLoop(Fault):
         return {**require_back(site), "policy": policy}
 
     def _policy(self, site: Site) -> Mapping[str, object]:
-        policy: Mapping[str, object] = site.hands.inspect(site.container.id)["HostConfig"]["RestartPolicy"]
-        return policy
+        return _named(site.hands.inspect(site.container.id)["HostConfig"]["RestartPolicy"])
+
+
+def _named(policy: Mapping[str, object]) -> Mapping[str, object]:
+    """A container made without a policy has one without a name, which the engine does not take back: it means `no`."""
+    return {**policy, "Name": policy["Name"] or "no"}

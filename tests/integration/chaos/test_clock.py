@@ -158,3 +158,22 @@ def _real() -> dt.datetime:
 
 def _assert(condition: bool) -> None:
     assert condition
+
+
+def test_redis_syncs_its_file_again_though_it_had_noted_a_sync_an_hour_ahead(env: Environment) -> None:
+    """`everysec` counts from the last sync, by the wall clock; the note is made anew, the setting left as it was."""
+    client = env.redis.client()
+    with env.chaos.clock_skew("redis", offset="+1h"):
+        client.set("while", "skewed")
+        client.execute_command("WAITAOF", 1, 0, 5000)
+    client.set("after", "healed")
+    assert client.execute_command("WAITAOF", 1, 0, 30_000) == [1, 0]
+    assert b"everysec" in _as_admin(env, "CONFIG", "GET", "appendfsync")
+
+
+def _as_admin(env: Environment, *command: str) -> bytes:
+    from envctl.services.redis.chaos.conversation import Conversation
+    from envctl.services.wire import admin_of
+
+    with Conversation(env.redis.endpoint, admin_of(env.redis.endpoint), 30) as redis:
+        return b" ".join(redis.ask(*command))

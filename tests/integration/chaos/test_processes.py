@@ -44,6 +44,12 @@ def env(engine: docker.DockerClient, state: Path, tmp_path_factory: pytest.TempP
     restart: on-failure:7
     stop_grace_period: 1s
     labels: {{envctl.ready.tcp: ":9000"}}
+  plain:
+    image: envctl/tools:1
+    command: [python3, -c, "{_ECHO}"]
+    ports: ["127.0.0.1::9000"]
+    stop_grace_period: 1s
+    labels: {{envctl.ready.tcp: ":9000"}}
 """
     )
     with envctl.up(name=f"chaos-{secrets.token_hex(4)}", services=SERVICES, files=[file], ports="auto") as one:
@@ -213,6 +219,19 @@ def test_a_crash_loop_goes_on_until_it_is_healed_and_gives_the_policy_back(
         deaths = len(_deaths(env, service))
         env.wait_recovered(service)
         assert len(_deaths(env, service)) == deaths
+
+
+def test_a_container_that_was_made_without_a_policy_has_none_after_a_crash_loop(
+    env: Environment, engine: docker.DockerClient
+) -> None:
+    """The engine knows no way back to a policy without a name; `no` is the same."""
+    with env.chaos.crash_loop("plain", lives="100ms") as loop:
+        pass
+    assert loop.healed
+    assert loop.healed.stage == "healed"
+    container = engine.containers.get(f"envctl-{env.name}-plain-1")
+    assert container.attrs["HostConfig"]["RestartPolicy"]["Name"] in {"", "no"}
+    env.wait_recovered("plain")
 
 
 def test_while_nobody_can_talk_to_it_nothing_else_is_injected(env: Environment) -> None:
