@@ -126,3 +126,9 @@ def _value(value: object) -> str:
 
 def _texts(values: Iterable[object]) -> list[str]:
     return [str(value) for value in values]
+
+
+def by_service(words: Mapping[str, Iterable[str]]) -> str:
+    """The words that an option takes, for each service that has some; the first is what holds without the option."""
+    told = [f"{service}: {', '.join(known)}" for service, known in words.items() if known]
+    return f"  [{'; '.join(told)}]" if told else ""

@@ -13,13 +13,16 @@ from envctl.model import State
 from envctl.protocols import NotReady
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from envctl.protocols import Service
     from envctl.site import Site
 
 ALWAYS = {"Name": "always", "MaximumRetryCount": 0}
 _DEATHS = 2
+
+_LONGEST_LIFE = 10.0
+"""Seconds: the engine takes one that lived longer for well, and waits no longer before it starts it the next time."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,12 @@ class CrashLoop(Fault):
         """Every container can crash."""
         del service
         return ""
+
+    def problems(self, service: Service) -> Iterable[str]:
+        """A life so long that its deaths would not be seen."""
+        del service
+        if self.lives > _LONGEST_LIFE:
+            yield f"--lives: wanted at most {_LONGEST_LIFE:g}s, found {self.lives:g} s"
 
     def claims(self, site: Site) -> Sequence[str]:
         """The restart policy."""

@@ -72,6 +72,11 @@ class Fault(ABC):
     def unfit(cls, service: Service) -> str:
         """Why this service cannot have it: the capability that it lacks, and what to use instead. Empty when it can."""
 
+    @classmethod
+    def words(cls, service: Service) -> Mapping[str, Mapping[str, str]]:  # noqa: ARG003 - for those that have some
+        """The words that a parameter takes on this service, each with its meaning, by the parameter's name."""
+        return {}
+
     def problems(self, service: Service) -> Iterable[str]:  # noqa: ARG002 - for those that have some
         """What is impossible about the parameters, for this service; all of it."""
         return ()

@@ -11,7 +11,7 @@ from envctl.faults.values import count, flag
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from envctl.protocols import Service
     from envctl.reports import Verdict
@@ -63,6 +63,11 @@ class KillMidTransaction(Fault):
         if isinstance(service, Transactional):
             return ""
         return f"{service.name} has no transactions; use kill"
+
+    @classmethod
+    def words(cls, service: Service) -> Mapping[str, Mapping[str, str]]:
+        """The service's moments and its means."""
+        return {"at": service.moments, "means": service.means} if isinstance(service, Transactional) else {}
 
     def problems(self, service: Service) -> Iterable[str]:
         """What this service has no moment, means or word for."""

@@ -9,7 +9,7 @@ from envctl.capabilities import HasCredentials, HasPrivileges
 from envctl.faults.fault import JSON, Abode, Fault, parameter
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from envctl.protocols import Service
     from envctl.site import Site
@@ -48,6 +48,11 @@ class RevokeCredentials(Fault):
         if isinstance(service, HasCredentials):
             return ""
         return f"{service.name} has no credentials that could be revoked; use pause, kill or stop to keep clients out"
+
+    @classmethod
+    def words(cls, service: Service) -> Mapping[str, Mapping[str, str]]:
+        """The service's ways to revoke."""
+        return {"mode": service.revocations} if isinstance(service, HasCredentials) else {}
 
     def problems(self, service: Service) -> Iterable[str]:
         """A mode that the service does not have, and a privilege that it cannot take."""

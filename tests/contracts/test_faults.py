@@ -101,6 +101,15 @@ def test_it_has_a_page_with_every_option(fault: type[Fault]) -> None:
     assert f"({fault.name}.md)" in (PAGES / "README.md").read_text()
 
 
+def test_its_page_has_every_word_that_a_service_takes(fault: type[Fault], service: Service) -> None:
+    """Modes, moments, means: each stands in the page, and in the command's help."""
+    page = (PAGES / f"{fault.name}.md").read_text()
+    known = {word for words in fault.words(service).values() for word in words}
+    assert known <= set(re.findall(r"`([a-z-]+)`", page)), service.name
+    shown = " ".join(str(getattr(parameter, "help", "")) for parameter in fault_command(fault).params)
+    assert all(word in shown for word in known)
+
+
 def test_every_page_is_of_a_fault() -> None:
     """None is left of one that was renamed."""
     assert {page.stem for page in PAGES.glob("*.md")} == {"README", *FAULTS}

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from envctl.chaos.calls import Chaos
     from envctl.chaos.injection import Injection
     from envctl.cli.run import Run
-    from envctl.faults.fault import Fault
+    from envctl.faults.fault import Fault, Option
 
 
 class Faults(Group):
@@ -96,10 +96,15 @@ def heal_verb(run: Run, /, *, faults: tuple[str, ...]) -> None:
 
 def fault_command(fault: type[Fault]) -> click.Command:
     """The command of one fault; its fields are its options."""
+    from envctl.catalog import SERVICES
     from envctl.faults.fault import options
 
+    def help_of(option: Option) -> str:
+        words = {name: fault.words(service).get(option.name, {}) for name, service in SERVICES.items()}
+        return chaos_view.described(option) + chaos_view.by_service(words)
+
     own = [
-        click.Option([option.flag, option.name], help=chaos_view.described(option), metavar=chaos_view.metavar(option))
+        click.Option([option.flag, option.name], help=help_of(option), metavar=chaos_view.metavar(option))
         for option in options(fault)
     ]
     text = f"{fault.summary}\n\n{inspect.getdoc(fault)}"
