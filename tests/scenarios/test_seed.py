@@ -268,13 +268,13 @@ def test_an_up_whose_seed_fails_removes_what_it_made(scene: Scene) -> None:
 
 
 def test_an_up_that_is_killed_while_it_loads_is_gone_on_with(scene: Scene) -> None:
-    """By the next `up`, to the same end."""
-    up = ("up", "--service", "postgres", "--seed", "small")
+    """By the next `up`, to the same end. The larger dataset: the small one is loaded before anything is said of it."""
+    up = ("up", "--service", "postgres", "--seed", "medium")
     program = scene.start(*up, "-v")
     scene.hears(program, "%, ")
     program.kill()
     scene.envctl(*up)
-    scene.envctl("seed", "small", "--verify")
+    scene.envctl("seed", "medium", "--verify")
 
 
 def test_a_program_brings_up_seeds_and_leaves_nothing(scene: Scene) -> None:
