@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import docker
+
+
+# A client that is refused says so hundreds of times: a report of a failure would be nothing else.
+logging.getLogger("kafka").setLevel(logging.CRITICAL)
 
 
 @pytest.fixture
