@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from envctl.model import Endpoint
     from envctl.reports import Verdict
@@ -186,3 +186,66 @@ class KeepsTimes(Protocol):
     def reckon_anew(self, at: Endpoint, before: JSON, timeout: float) -> None:
         """Have it forget such times; idempotent. Raises NotReady where it does not answer."""
         ...
+
+
+class Way(Protocol):
+    """How one service does one fault of its own. `wanted` are the fault's parameters, `seen` is what `look` recorded.
+
+    As for every fault: `mend` gets what `look` recorded, in any process and after a `hurt` that broke off anywhere,
+    also before its first step, and is idempotent.
+    """
+
+    words: Mapping[str, Mapping[str, str]]
+    """The words that a parameter takes, each with its meaning, by the parameter's name; the first is the default."""
+
+    def problems(self, wanted: Mapping[str, Any]) -> Iterable[str]:
+        """What is impossible about the parameters for this service: `--table: wanted …, found …`."""
+        ...
+
+    def claims(self, wanted: Mapping[str, Any]) -> Sequence[str]:
+        """What no other fault on this service may touch meanwhile."""
+        ...
+
+    def look(self, site: Site, wanted: Mapping[str, Any]) -> JSON:
+        """Look and decide, change nothing; all that `mend` needs, and no secret.
+
+        Raises:
+            NotReady: the server does not answer.
+            FaultUnfit: it cannot be done.
+
+        """
+        ...
+
+    def hurt(self, site: Site, wanted: Mapping[str, Any], seen: JSON) -> None:
+        """Do it."""
+        ...
+
+    def check_hurt(self, site: Site, wanted: Mapping[str, Any], seen: JSON) -> JSON:
+        """What was measured of its effect, as a client sees it. Raises NotReady where there is none yet."""
+        ...
+
+    def mend(self, site: Site, wanted: Mapping[str, Any], seen: JSON) -> None:
+        """Bring back what `look` saw; idempotent.
+
+        Raises:
+            NotReady: not yet possible.
+            Lost: there is nothing left to bring back.
+
+        """
+        ...
+
+    def check_mended(self, site: Site, wanted: Mapping[str, Any], seen: JSON) -> JSON:
+        """What was measured that shows that all is as `look` saw it.
+
+        Raises:
+            NotReady: it is not; names the difference.
+
+        """
+        ...
+
+
+@runtime_checkable
+class HasWays(Protocol):
+    """A service that can be hurt in ways of its own, each by the name of its fault."""
+
+    ways: Mapping[str, Way]

@@ -187,5 +187,7 @@ class Option:
 
 
 def options(fault: type[Fault]) -> list[Option]:
-    """A fault's parameters in their order."""
-    return [Option(field.name, field.default, **field.metadata) for field in dataclasses.fields(fault)]
+    """A fault's parameters: its own in their order, then those that it shares with others of its kind."""
+    own = [field for field in dataclasses.fields(fault) if field.name in fault.__annotations__]
+    shared = [field for field in dataclasses.fields(fault) if field not in own]
+    return [Option(field.name, field.default, **field.metadata) for field in (*own, *shared)]

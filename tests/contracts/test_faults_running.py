@@ -16,6 +16,7 @@ from envctl.journal import Journal, Stage
 from envctl.protocols import NotReady
 from envctl.state import StateFolder
 from envctl.waiting import until
+from tests.contracts.arranged import ARRANGED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -78,8 +79,10 @@ def test_a_fault_bites_and_is_healed_when_its_injector_is_dead(
     [row] = [row for row in running.chaos.list([service]) if row.fault == fault]
     if not row.possible:
         pytest.skip(row.reason)
+    arranged = ARRANGED.get((fault, service))
+    parameters = arranged(running) if arranged else {}
     before = portrait(engine, running.name, service)
-    injection = running.chaos.call(fault, service, {}, duration="1h", holder=dead)
+    injection = running.chaos.call(fault, service, parameters, duration="1h", holder=dead)
     assert injection.evidence
     until(lambda: _over(running, injection.id), PATIENCE, f"{injection.id} healed by the warden")
     entry = Journal(StateFolder(running.name)).ended(injection.id)
