@@ -23,6 +23,7 @@ from envctl.faults.restart import Restart
 from envctl.faults.revoke_credentials import RevokeCredentials
 from envctl.faults.slow_disk import SlowDisk
 from envctl.faults.stop import Stop
+from envctl.faults.ways.slow_commands import SlowCommands
 from envctl.services.kafka import Kafka
 from envctl.services.minio import Minio
 from envctl.services.postgres import Postgres
@@ -69,6 +70,7 @@ FAULTS: Mapping[str, type[Fault]] = MappingProxyType(
             SlowDisk,
             ReadOnlyDisk,
             ClockSkew,
+            SlowCommands,
         )
     }
 )

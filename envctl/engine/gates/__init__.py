@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-_SHARED = ("standing", "nfqueue")
+_SHARED = ("standing", "nfqueue", "rules", "requests")
 
 _RUN = """
 import sys, types

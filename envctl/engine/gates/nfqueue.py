@@ -23,13 +23,13 @@ _NUMBERS = range(7300, 7400)
 
 
 class Queue:
-    """One NFQUEUE: packets in, verdicts out."""
+    """One NFQUEUE: packets in, of each the first `copied` bytes; verdicts out."""
 
-    def __init__(self) -> None:
+    def __init__(self, copied: int = _COPIED) -> None:
         self.socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETFILTER)
         self.socket.bind((0, 0))
         self.number = next(number for number in _NUMBERS if self._bind(number))
-        self._configure(_PARAMETERS, struct.pack(">IB", _COPIED, 2))
+        self._configure(_PARAMETERS, struct.pack(">IB", copied, 2))
         flags = struct.pack(">I", _FAIL_OPEN_AND_GSO)
         self._configure(_MASK, flags, _FLAGS, flags)
 

@@ -19,8 +19,10 @@ def _place(name: str) -> str:
 
 def note(name: str, **facts: object) -> None:
     """Say that the gate of that name is the process that calls."""
-    with open(_place(name), "w") as file:  # noqa: PTH123 - `pathlib` is not in the smallest standard library
+    unfinished = _place(name) + ".new"
+    with open(unfinished, "w") as file:  # noqa: PTH123 - `pathlib` is not in the smallest standard library
         json.dump({"pid": os.getpid(), **facts}, file)
+    os.replace(unfinished, _place(name))  # noqa: PTH105 - whoever reads meanwhile has one or the other
 
 
 def facts(name: str) -> dict[str, Any]:

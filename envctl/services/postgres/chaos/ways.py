@@ -1,0 +1,24 @@
+"""PostgreSQL's own ways to be hurt."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from envctl.services.postgres.chaos.slowing import ask
+from envctl.services.slow_requests import SlowRequests
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from envctl.capabilities import HasWays, Way
+
+
+class PostgresWays:
+    """`HasWays`."""
+
+    ways: Mapping[str, Way] = MappingProxyType({"slow-commands": SlowRequests("postgres", 5432, ask)})
+
+
+if TYPE_CHECKING:
+    _ways: HasWays = PostgresWays()
