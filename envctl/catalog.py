@@ -16,6 +16,8 @@ from envctl.faults.exhaust_descriptors import ExhaustDescriptors
 from envctl.faults.kill import Kill
 from envctl.faults.kill_mid_transaction import KillMidTransaction
 from envctl.faults.memory_pressure import MemoryPressure
+from envctl.faults.network.latency import Latency
+from envctl.faults.network.partition import Partition
 from envctl.faults.oom_kill import OomKill
 from envctl.faults.pause import Pause
 from envctl.faults.read_only_disk import ReadOnlyDisk
@@ -23,6 +25,7 @@ from envctl.faults.restart import Restart
 from envctl.faults.revoke_credentials import RevokeCredentials
 from envctl.faults.slow_disk import SlowDisk
 from envctl.faults.stop import Stop
+from envctl.faults.ways.reject_produce import RejectProduce
 from envctl.faults.ways.slow_commands import SlowCommands
 from envctl.services.kafka import Kafka
 from envctl.services.minio import Minio
@@ -70,7 +73,10 @@ FAULTS: Mapping[str, type[Fault]] = MappingProxyType(
             SlowDisk,
             ReadOnlyDisk,
             ClockSkew,
+            Latency,
+            Partition,
             SlowCommands,
+            RejectProduce,
         )
     }
 )

@@ -97,6 +97,18 @@ def heal_unrecorded(ward: Ward, entry: Entry, others: Sequence[Entry]) -> Healed
     return _heal(ward, entry, None, None, others)
 
 
+def still_in_force(ward: Ward, entry: Entry) -> bool:
+    """Whether what a fault lives in is still there, and it itself too; a quick look. Who cannot tell says yes."""
+    try:
+        fault, site = fault_of(entry), _site(ward, entry)
+        _require_same(site, entry, fault)
+        return not fault.lapsed(site, entry.plan)
+    except Lost:
+        return False
+    except (EnvctlError, NotReady):
+        return True
+
+
 def fault_of(entry: Entry) -> Fault:
     """The fault that an entry tells of.
 

@@ -17,7 +17,7 @@ from envctl.engine import owner as owners
 from envctl.engine.guardian import WARDEN
 from envctl.errors import Busy, EnvctlError, StateFolderError
 from envctl.events import emit
-from envctl.journal import Entry
+from envctl.journal import Entry, Stage
 from envctl.locks import file_lock
 from envctl.waiting import Deadline, pause
 
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 _LOOK = 0.1
 """Seconds between two looks at what is in force: how late a fault may be healed."""
+
+_GLANCE = 1.0
+"""Seconds between two looks at whether it is in force still."""
 
 _IDLE = 60.0
 """Seconds without a fault after which it ends."""
@@ -105,6 +108,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _watch(ward: Ward) -> None:
     idle, rounds, known = Deadline(_IDLE), dict[str, _Round](), dict[str, Entry]()
+    glance, lapsed = Deadline(_GLANCE), set[str]()
     while ward.journal.path.is_dir() and ward.folder.path.is_dir():
         entries = ward.journal.entries()
         known = {name: entry for name, entry in known.items() if ward.journal.ended(name) is None}
@@ -113,10 +117,22 @@ def _watch(ward: Ward) -> None:
             idle = Deadline(_IDLE)
         elif idle.passed and _nothing_coming(ward):
             return
-        for service in {entry.service for entry in entries if overdue(entry)}:
-            rounds.setdefault(service, _Round(ward, service)).begin()
+        if glance.passed:
+            glance = Deadline(_GLANCE)
+            lapsed |= _lapsed(ward, entries)
+        for service in {entry.service for entry in entries if overdue(entry) or entry.id in lapsed}:
+            rounds.setdefault(service, _Round(ward, service, lapsed)).begin()
         pause(_LOOK)
     _heal_unrecorded(ward, sorted(known.values(), key=lambda entry: -entry.order))
+
+
+def _lapsed(ward: Ward, entries: Sequence[Entry]) -> set[str]:
+    """Those that bit and are not in force any more, because what they live in was started anew or replaced: they are
+    told as lost now, and not only when their time is over.
+    """
+    from envctl.chaos.healing import still_in_force
+
+    return {entry.id for entry in entries if entry.stage is Stage.VERIFIED and not still_in_force(ward, entry)}
 
 
 def _heal_unrecorded(ward: Ward, entries: Sequence[Entry]) -> None:
@@ -135,8 +151,8 @@ def _heal_unrecorded(ward: Ward, entries: Sequence[Entry]) -> None:
 class _Round:
     """The healing of one service's faults, in a thread: one that does not answer keeps no other waiting."""
 
-    def __init__(self, ward: Ward, service: str) -> None:
-        self._ward, self._service = ward, service
+    def __init__(self, ward: Ward, service: str, lapsed: set[str]) -> None:
+        self._ward, self._service, self._lapsed = ward, service, lapsed
         self._thread: threading.Thread | None = None
         self._wait, self._patience = Deadline(0), _RETRY[0]
 
@@ -149,7 +165,10 @@ class _Round:
     def _heal(self) -> None:
         from envctl.chaos.healing import heal_all
 
-        _, failed = heal_all(self._ward, lambda entry: entry.service == self._service and overdue(entry))
+        def wanted(entry: Entry) -> bool:
+            return entry.service == self._service and (overdue(entry) or entry.id in self._lapsed)
+
+        _, failed = heal_all(self._ward, wanted)
         # Each is told by its event and kept in its entry.
         self._patience = min(2 * self._patience, _RETRY[1]) if failed else _RETRY[0]
         self._wait = Deadline(self._patience if failed else 0)

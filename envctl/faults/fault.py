@@ -151,6 +151,10 @@ class Fault(ABC):
         """
         return None
 
+    def lapsed(self, site: Site, plan: JSON) -> str:  # noqa: ARG002 - most last as long as what they live in
+        """Why it is not in force any more, though its time is not over; a quick look. Empty while it is."""
+        return ""
+
     def parameters(self) -> JSON:
         """The fields, as the journal keeps them."""
         return dataclasses.asdict(self)
@@ -163,9 +167,12 @@ def parameter(
     kind: Kind = text,
     choices: Mapping[str, str] | None = None,
     metavar: str = "",
+    also: str = "",
 ) -> Any:  # noqa: ANN401 - as `dataclasses.field`
-    """A field of a fault. `kind` reads its text (see `values`); `choices` are words, each with its meaning."""
-    meta = {"help": help, "kind": kind, "choices": choices, "metavar": metavar}
+    """A field of a fault. `kind` reads its text (see `values`); `choices` are words, each with its meaning; `also` is
+    another name of its option.
+    """
+    meta = {"help": help, "kind": kind, "choices": choices, "metavar": metavar, "also": also}
     return dataclasses.field(default=default, metadata=meta)
 
 
@@ -179,6 +186,7 @@ class Option:
     kind: Kind
     choices: Mapping[str, str] | None
     metavar: str
+    also: str = ""
 
     @property
     def flag(self) -> str:

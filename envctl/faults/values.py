@@ -68,6 +68,19 @@ def percent(value: Any) -> float:  # noqa: ANN401
     return number
 
 
+def words(value: str) -> list[str]:
+    """Names that are separated by commas."""
+    return [word.strip() for word in value.split(",") if word.strip()]
+
+
+def ports(value: str) -> tuple[list[int], str]:
+    """Port numbers that are separated by commas, and no problem; or none, and what was wanted."""
+    found = [int(word) if word.isdecimal() else 0 for word in words(value)]
+    if all(0 < port < 1 << 16 for port in found):
+        return found, ""
+    return [], "port numbers, 1 to 65535, separated by commas"
+
+
 def _number(value: Any, wanted: str) -> float:  # noqa: ANN401
     if isinstance(value, bool):
         raise ValueError(wanted)  # noqa: TRY004 - the form that a Kind promises

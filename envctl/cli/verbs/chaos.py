@@ -104,7 +104,11 @@ def fault_command(fault: type[Fault]) -> click.Command:
         return chaos_view.described(option) + chaos_view.by_service(words)
 
     own = [
-        click.Option([option.flag, option.name], help=help_of(option), metavar=chaos_view.metavar(option))
+        click.Option(
+            [*filter(None, [option.flag, option.also]), option.name],
+            help=help_of(option),
+            metavar=chaos_view.metavar(option),
+        )
         for option in options(fault)
     ]
     text = f"{fault.summary}\n\n{inspect.getdoc(fault)}"

@@ -13,6 +13,9 @@ from pathlib import Path
 _BASE = ("processes", "cgroups", "leases", "limits")
 """What the others use, in the order in which they use one another."""
 
+_ALSO = {"network": ("tracing", "namespaces", "probing", "queueing", "dropping", "shaping")}
+"""What one uses besides."""
+
 _RUN = """
 import json, sys, types
 name, function, arguments, sources = json.loads(sys.argv[1])
@@ -30,6 +33,6 @@ def command(operation: str, arguments: dict[str, object]) -> list[str]:
     module, _, function = operation.partition(".")
     folder, parents = Path(__file__).parent, __name__.split(".")
     packages = [(".".join(parents[: depth + 1]), "") for depth in range(len(parents))]
-    needed = dict.fromkeys((*_BASE, module))
+    needed = dict.fromkeys((*_BASE, *_ALSO.get(module, ()), module))
     sources = [*packages, *((f"{__name__}.{name}", (folder / f"{name}.py").read_text()) for name in needed)]
     return ["python3", "-c", _RUN, json.dumps([f"{__name__}.{module}", function, arguments, sources])]

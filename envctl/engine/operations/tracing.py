@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 SYSCALLS = "envctl-syscalls"
 CLOCK = "envctl-clock"
+PACKETS = "envctl-packets"
 _OVER = "over"
 _PATIENCE = 2000
 """Milliseconds for each of a tool's two ways to end."""
@@ -40,12 +41,16 @@ def end(ledger: str) -> bool:
     for name in filter(str.isdigit, os.listdir("/proc")):  # noqa: PTH208
         with suppress(OSError):
             _end(int(name), ledger)
-    left = [name for name in filter(str.isdigit, os.listdir("/proc")) if _is_tool(name, ledger)]  # noqa: PTH208
-    if left:
-        raise TimeoutError(f"the tool does not end: {', '.join(left)}")
+    if left := running(ledger):
+        raise TimeoutError(f"the tool does not end: {', '.join(map(str, left))}")
     with open(ledger, "w") as stream:  # noqa: PTH123
         stream.write(_OVER)
     return before == _OVER
+
+
+def running(ledger: str) -> list[int]:
+    """The tools with this ledger."""
+    return [int(name) for name in filter(str.isdigit, os.listdir("/proc")) if _is_tool(name, ledger)]  # noqa: PTH208
 
 
 def threads(pid: int) -> dict[str, int]:
@@ -81,7 +86,7 @@ def _end(pid: int, ledger: str) -> None:
 def _is_tool(pid: str, ledger: str) -> bool:
     with suppress(OSError), open(f"/proc/{pid}/cmdline") as stream:  # noqa: PTH123
         words = stream.read().split("\0")
-        return len(words) > 1 and words[0] in {SYSCALLS, CLOCK} and words[1] == ledger
+        return len(words) > 1 and words[0] in {SYSCALLS, CLOCK, PACKETS} and words[1] == ledger
     return False
 
 

@@ -1,0 +1,92 @@
+"""The back end `nft`: packets that are dropped, or refused, by a table of its own.
+
+Its rules stand under a set of interfaces whose elements the kernel forgets when the fault's time is over: it ends by
+itself whatever becomes of whoever made it.
+"""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from typing import Any
+
+from envctl.engine.operations import namespaces
+
+_HOOKS = {"in": ("input", "iifname", "saddr"), "out": ("postrouting", "oifname", "daddr")}
+
+
+def begin(wire: dict[str, Any]) -> dict[str, Any]:
+    """Make the table. `how`: `match` (more of nft's words, such as `tcp flags syn`) and `verdict` (`drop`)."""
+    elements = ", ".join(f'"{name}" timeout {wire["seconds"]}s' for name in _edges(wire))
+    chains = "\n".join(_chain(wire, direction) for direction in wire["directions"])
+    table = f"table inet {_name(wire)} {{\nset lease {{ type ifname; flags timeout; elements = {{ {elements} }}; }}\n"
+    namespaces.run("nft", "-f", "-", text=table + chains + "}\n")
+    return {}
+
+
+def state(wire: dict[str, Any]) -> dict[str, Any]:
+    """How many packets it has hit, by direction."""
+    text = namespaces.run("nft", "-j", "list", "table", "inet", _name(wire)) if _there(wire) else '{"nftables": []}'
+    hits = dict.fromkeys(wire["directions"], 0)
+    for item in json.loads(text)["nftables"]:
+        rule = item.get("rule", {})
+        for part in rule.get("expr", []):
+            if "counter" in part:
+                hits[rule["chain"]] += part["counter"]["packets"]
+    return {"packets": hits}
+
+
+def end(wire: dict[str, Any]) -> bool:
+    """Remove the table; whether it was there, and its time not over."""
+    if not _there(wire):
+        return False
+    lasted = "expires" in namespaces.run("nft", "list", "set", "inet", _name(wire), "lease")
+    with suppress(OSError):  # another one was faster; `left` sees it where it was not
+        namespaces.run("nft", "delete", "table", "inet", _name(wire))
+    return lasted
+
+
+def left(wire: dict[str, Any]) -> list[str]:
+    """The table, where it is still there."""
+    return [f"table inet {_name(wire)}"] if _there(wire) else []
+
+
+def foreign(wire: dict[str, Any]) -> str:
+    """Nothing: a table of its own stands beside all others."""
+    del wire
+    return ""
+
+
+def _chain(wire: dict[str, Any], direction: str) -> str:
+    hook, edge, side = _HOOKS[direction]
+    hook = wire["how"].get("hook", hook)
+    rules = [
+        f"{edge} @lease {match} {wire['how'].get('match', '')} counter {wire['how']['verdict']};"
+        for match in _matches(wire, side)
+    ]
+    return f"chain {direction} {{ type filter hook {hook} priority -10; policy accept;\n" + "\n".join(rules) + "\n}\n"
+
+
+def _matches(wire: dict[str, Any], side: str) -> list[str]:
+    """Which packets: the peers' addresses, with the ports on either side."""
+    peers = [f"{word} {side} {{ {', '.join(wire[key])} }}" for word, key in (("ip", "v4"), ("ip6", "v6")) if wire[key]]
+    ports = ", ".join(map(str, wire["ports"]))
+    ends = [f"th {end} {{ {ports} }}" for end in ("sport", "dport")] if ports else [""]
+    everybody = wire["v4"] is None
+    return [
+        f"{peer} {f'meta l4proto {{ tcp, udp }} {end}' if end else ''}"
+        for peer in ([""] if everybody else peers)
+        for end in ends
+    ]
+
+
+def _edges(wire: dict[str, Any]) -> list[str]:
+    return ["lo"] if wire["how"].get("loopback") else namespaces.interfaces()
+
+
+def _there(wire: dict[str, Any]) -> bool:
+    return f"table inet {_name(wire)}\n" in namespaces.run("nft", "list", "tables")
+
+
+def _name(wire: dict[str, Any]) -> str:
+    return f"envctl_{wire['token']}"

@@ -1,0 +1,56 @@
+"""Faults of the network of one container, put in force by one of several back ends, and measured on the way.
+
+A `wire` is what is touched: `token`, `pid` (of the container's main process), `seconds` until it ends by itself,
+`directions` (`in`, `out`), `ports` (none: all), `v4` and `v6` (the peers' addresses; None: all of them), and `how`,
+which its back end alone understands. A `probe` is how it is measured (see `probing`).
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from typing import Any
+
+from envctl.engine.operations import dropping, namespaces, probing, queueing, shaping
+
+_BACKENDS: dict[str, Any] = {"nfqueue": queueing, "nft": dropping, "tc": shaping}
+
+
+def begin(backend: str, wire: dict[str, Any], probes: list[dict[str, Any]]) -> dict[str, Any]:
+    """Put it in force; what was measured `before` and `after`, and what the back end says of itself."""
+    before = probing.measure(probes)
+    with open(_mark(wire), "w"):  # noqa: PTH123
+        pass
+    with namespaces.of(wire["pid"]):
+        said = _BACKENDS[backend].begin(wire)
+    return {"before": before, "after": probing.measure(probes), "said": said}
+
+
+def measure(backend: str, wire: dict[str, Any], probes: list[dict[str, Any]]) -> dict[str, Any]:
+    """Measure again, while it is in force."""
+    after = probing.measure(probes)
+    with namespaces.of(wire["pid"]):
+        return {"after": after, "said": _BACKENDS[backend].state(wire)}
+
+
+def end(backend: str, wire: dict[str, Any], probes: list[dict[str, Any]]) -> dict[str, Any]:
+    """End it, also where it had not begun or only half of it is there; what is `left`, whether it had `begun` when this
+    was first asked for and had `lasted` until then, and what is measured afterwards.
+    """
+    begun = os.path.exists(_mark(wire))  # noqa: PTH110
+    with namespaces.of(wire["pid"]):
+        lasted = _BACKENDS[backend].end(wire)
+        left = _BACKENDS[backend].left(wire)
+    with suppress(FileNotFoundError):
+        os.unlink(_mark(wire))  # noqa: PTH108
+    return {"begun": begun, "lasted": lasted, "left": left, "after": probing.measure(probes)}
+
+
+def foreign(backend: str, wire: dict[str, Any]) -> str:
+    """What stands in the way, made by somebody else; empty when nothing does."""
+    with namespaces.of(wire["pid"]):
+        return str(_BACKENDS[backend].foreign(wire))
+
+
+def _mark(wire: dict[str, Any]) -> str:
+    return f"/run/envctl-{wire['token']}.begun"

@@ -1,0 +1,101 @@
+"""What a wire does to packets, measured by packets of its own: datagrams between two network namespaces, on one clock.
+
+A probe: `from` and `to` (process ids, in whose namespaces the two ends are), `address` (of the receiving end), `port`
+(that one of the two ends must have, for the fault to see the packets; None: any) and `side` (which: `from` or `to`),
+`count`, `every` (seconds between two) and `size` (bytes).
+"""
+
+from __future__ import annotations
+
+import select
+import socket
+import struct
+import time
+from contextlib import ExitStack, suppress
+from typing import Any
+
+from envctl.engine.operations import namespaces
+
+_HEAD = struct.Struct(">IQ")
+_GRACE = 0.02
+"""Seconds to wait for what has not come, beyond what the probe says itself (`wait`)."""
+
+
+def measure(probes: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Each one's `sent`, `received`, `ms` (least, middle, most), `twice`, `late` (after one that was sent later) and
+    `broken`; or `problem`, where it cannot be measured.
+    """
+    return [_measure(probe) for probe in probes]
+
+
+def _measure(probe: dict[str, Any]) -> dict[str, Any]:
+    with ExitStack() as stack:
+        try:
+            sink = stack.enter_context(_socket(probe["to"], probe["port"] if probe["side"] == "to" else None))
+            source = stack.enter_context(_socket(probe["from"], probe["port"] if probe["side"] == "from" else None))
+            source.connect((probe["address"], sink.getsockname()[1]))
+        except OSError as error:
+            return {"problem": str(error)}
+        return _told(_exchange(probe, source, sink), probe)
+
+
+def _socket(pid: int, port: int | None) -> socket.socket:
+    with namespaces.of(pid):
+        made = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    made.settimeout(0)
+    made.bind(("", port or 0))
+    return made
+
+
+def _exchange(probe: dict[str, Any], source: socket.socket, sink: socket.socket) -> list[tuple[int, float, bool]]:
+    """Number, milliseconds on the way and soundness of each that came, in the order in which they came."""
+    body, came, sent = bytes(range(256)) * 6, list[tuple[int, float, bool]](), 0
+    body = body[: max(0, probe["size"] - _HEAD.size)]
+    begin = time.monotonic_ns()
+    end = begin / 1e9 + probe["count"] * probe["every"] + probe["wait"] + _GRACE
+    whole = set[int]()
+    while (now := time.monotonic_ns()) / 1e9 < end and not (len(whole) == probe["count"] and not probe.get("linger")):
+        while sent < probe["count"] and now / 1e9 >= begin / 1e9 + sent * probe["every"]:
+            _send(source, _HEAD.pack(sent, now) + body)
+            sent += 1
+            now = time.monotonic_ns()
+        due = begin / 1e9 + sent * probe["every"] if sent < probe["count"] else end
+        select.select([sink], [], [], max(0.0, min(due, end) - time.monotonic()))
+        for data, arrival in _received(sink):
+            number, at = _HEAD.unpack_from(data)
+            came.append((number, (arrival - at) / 1e6, data[_HEAD.size :] == body))
+            whole.add(number)
+    return came
+
+
+def _send(source: socket.socket, data: bytes) -> None:
+    with suppress(OSError):  # refused, here or at the other end: then it does not arrive, which is what is counted
+        source.send(data)
+
+
+def _received(sink: socket.socket) -> list[tuple[bytes, int]]:
+    found = []
+    try:
+        while True:
+            data = sink.recv(65536)
+            if len(data) >= _HEAD.size:
+                found.append((data, time.monotonic_ns()))
+    except OSError:
+        return found
+
+
+def _told(came: list[tuple[int, float, bool]], probe: dict[str, Any]) -> dict[str, Any]:
+    numbers, times = [number for number, _, _ in came], sorted(ms for _, ms, sound in came if sound)
+    last, late = -1, 0
+    for number in dict.fromkeys(numbers):
+        late, last = late + (number < last), max(last, number)
+    told: dict[str, Any] = {
+        "sent": probe["count"],
+        "received": len(set(numbers)),
+        "twice": len(numbers) - len(set(numbers)),
+        "late": late,
+        "broken": sum(not sound for _, _, sound in came),
+    }
+    if times:
+        told["ms"] = [round(times[0], 2), round(times[len(times) // 2], 2), round(times[-1], 2)]
+    return told

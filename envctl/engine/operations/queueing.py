@@ -1,0 +1,160 @@
+"""The back end `nfqueue`: iptables leads packets through a queue to `envctl-packets` (compose/images/tools/packets).
+
+The rules let everything pass when the program is gone. A packet that a queue lets go on continues in the next table, so
+each such fault takes a table of its own in each direction: four at once on one container.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import suppress
+from typing import Any
+
+from envctl.engine.operations import leases, namespaces, tracing
+
+_SLOTS = {
+    "in": [("raw", "PREROUTING"), ("mangle", "PREROUTING"), ("mangle", "INPUT"), ("filter", "INPUT")],
+    "out": [("raw", "OUTPUT"), ("mangle", "OUTPUT"), ("filter", "OUTPUT"), ("mangle", "POSTROUTING")],
+}
+_TABLES = ("raw", "mangle", "filter")
+_FAMILIES = {"v4": "iptables", "v6": "ip6tables"}
+_WAIT, _PATIENCE = 0.002, 5.0
+
+
+def begin(wire: dict[str, Any]) -> dict[str, Any]:
+    """Start the program, then lead packets to it."""
+    _start(wire)
+    for family, tool in _FAMILIES.items():
+        if family == "v4" or namespaces.speaks_ipv6():
+            namespaces.run(f"{tool}-restore", "--noflush", "--wait", text=_rules(wire, family, tool))
+    return state(wire)
+
+
+def state(wire: dict[str, Any]) -> dict[str, Any]:
+    """The program's ledger."""
+    return tracing.said(_ledger(wire))
+
+
+def end(wire: dict[str, Any]) -> bool:
+    """Take the rules away, then the program; whether both had been there until now."""
+    alive = _alive(wire)
+    ruled = [_unrule(wire, tool) for tool in _FAMILIES.values()]
+    tracing.end(_ledger(wire))
+    return alive and any(ruled)
+
+
+def left(wire: dict[str, Any]) -> list[str]:
+    """What is still there of it."""
+    rules = [line for tool in _FAMILIES.values() for line in _saved(tool) if wire["token"] in line]
+    return rules + (["envctl-packets"] if _alive(wire) else [])
+
+
+def foreign(wire: dict[str, Any]) -> str:
+    """Queues of others in all the places where there could be one."""
+    try:
+        for direction in wire["directions"]:
+            _free(_saved("iptables"), direction)
+    except OSError as reason:
+        return str(reason)
+    return ""
+
+
+def _start(wire: dict[str, Any]) -> None:
+    settings = [f"{key}={value}" for key, value in wire["how"]["packets"].items()]
+    numbers = [str(wire[key]) for key in ("seconds", "pid")] + [str(_queue(wire))]
+    command = [tracing.PACKETS, _ledger(wire), *numbers, *settings]
+    leases.fork(wire["token"], lambda: os.execvp(command[0], command))  # noqa: S606
+    last = time.monotonic() + _PATIENCE
+    while not (said := tracing.said(_ledger(wire))).get("attached"):
+        if said.get("problem") or time.monotonic() > last:
+            raise OSError(said.get("problem") or f"{tracing.PACKETS} does not start")
+        time.sleep(_WAIT)
+
+
+def _rules(wire: dict[str, Any], family: str, tool: str) -> str:
+    """What `iptables-restore` takes: a chain of its own for each direction, and the way into it."""
+    saved, lines = _saved(tool), []
+    for direction in wire["directions"]:
+        table, hook = _free(saved, direction)
+        chain, edge = f"ENVCTL-{wire['token']}-{direction}", "-i" if direction == "in" else "-o"
+        target = f"-j NFQUEUE --queue-num {_queue(wire)} --queue-bypass"
+        loop = "" if wire["how"].get("loopback") else "! "
+        lines += [f"*{table}", f":{chain} - [0:0]"]
+        lines += [f"-A {chain} {match} {target}" for match in _matches(wire, family, direction)]
+        lines += [f'-I {hook} 1 {loop}{edge} lo -m comment --comment "envctl:{wire["token"]}" -j {chain}', "COMMIT"]
+    return "\n".join(lines) + "\n"
+
+
+def _matches(wire: dict[str, Any], family: str, direction: str) -> list[str]:
+    """Which packets: each address with each port, on either side, for TCP and UDP."""
+    addresses = (
+        [""] if wire[family] is None else [f"{'-s' if direction == 'in' else '-d'} {one}" for one in wire[family]]
+    )
+    ends = [
+        f"-p {protocol} {end} {port}"
+        for port in wire["ports"]
+        for protocol in ("tcp", "udp")
+        for end in ("--sport", "--dport")
+    ]
+    return [f"{address} {match} {wire['how'].get('match', '')}" for address in addresses for match in ends or [""]]
+
+
+def _free(saved: list[str], direction: str) -> tuple[str, str]:
+    """The first table in which no queue stands in this direction's way."""
+    taken, table = set(), ""
+    for line in saved:
+        if line.startswith("*"):
+            table = line[1:].strip()
+        words = line.split()
+        if line.startswith("-A ") and ("NFQUEUE" in words or "envctl:" in line):
+            taken.add((table, words[1]))
+    for slot in _SLOTS[direction]:
+        if slot not in taken:
+            return slot
+    raise OSError(f"{len(_SLOTS[direction])} queues stand in the way of what goes {direction} already")
+
+
+def _saved(tool: str) -> list[str]:
+    with suppress(OSError):  # no IPv6 here
+        return namespaces.run(f"{tool}-save").splitlines()
+    return []
+
+
+def _unrule(wire: dict[str, Any], tool: str) -> bool:
+    """Take its rules and chains away, and a table in which nothing is left; whether there were any."""
+    saved, lines, table = _saved(tool), list[str](), ""
+    for line in saved:
+        if line.startswith("*"):
+            table = line[1:].strip()
+        elif wire["token"] in line and line.startswith("-A ") and not line.startswith("-A ENVCTL-"):
+            chain = line.split()[-1]
+            lines += [f"*{table}", "-D" + line[2:], f"-F {chain}", f"-X {chain}", "COMMIT"]
+    if lines:
+        namespaces.run(f"{tool}-restore", "--noflush", "--wait", text="\n".join(lines) + "\n")
+        _sweep(tool)
+    return bool(lines)
+
+
+def _sweep(tool: str) -> None:
+    """Remove the tables that iptables makes and leaves behind when they are empty again."""
+    family, saved = ("ip" if tool == "iptables" else "ip6"), "\n".join(_saved(tool))
+    for table in _TABLES:
+        _, found, text = saved.partition(f"*{table}\n")
+        content = [line for line in text.partition("COMMIT")[0].splitlines() if not line.startswith("#")]
+        if found and all(line.startswith(":") and " ACCEPT " in line for line in content):
+            with suppress(OSError):  # not of the newer kind, where there is nothing to remove
+                namespaces.run("nft", "delete", "table", family, table)
+
+
+def _alive(wire: dict[str, Any]) -> bool:
+    return bool(tracing.running(_ledger(wire)))
+
+
+def _ledger(wire: dict[str, Any]) -> str:
+    return f"/run/envctl-{wire['token']}"
+
+
+def _queue(wire: dict[str, Any]) -> int:
+    """A number that no other fault has, but for a chance of one in 40,000."""
+    return 20_000 + int(wire["token"], 16) % 40_000
