@@ -25,6 +25,10 @@ from envctl.faults.restart import Restart
 from envctl.faults.revoke_credentials import RevokeCredentials
 from envctl.faults.slow_disk import SlowDisk
 from envctl.faults.stop import Stop
+from envctl.faults.ways.cut_output_buffers import CutOutputBuffers
+from envctl.faults.ways.exhaust_connections import ExhaustConnections
+from envctl.faults.ways.out_of_memory import OutOfMemory
+from envctl.faults.ways.read_only import ReadOnly
 from envctl.faults.ways.reject_produce import RejectProduce
 from envctl.faults.ways.slow_commands import SlowCommands
 from envctl.services.kafka import Kafka
@@ -77,6 +81,10 @@ FAULTS: Mapping[str, type[Fault]] = MappingProxyType(
             Partition,
             SlowCommands,
             RejectProduce,
+            OutOfMemory,
+            ReadOnly,
+            CutOutputBuffers,
+            ExhaustConnections,
         )
     }
 )

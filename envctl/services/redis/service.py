@@ -14,6 +14,7 @@ from envctl.services.redis.chaos.clock import RedisClock
 from envctl.services.redis.chaos.credentials import RedisCredentials
 from envctl.services.redis.chaos.disk import RedisDisk
 from envctl.services.redis.chaos.transactions import RedisTransactions
+from envctl.services.redis.chaos.ways import RedisWays
 from envctl.services.wire import Wire, admin_of, app_of
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     import redis
 
-    from envctl.capabilities import HasCredentials, HasPrivileges, Transactional
+    from envctl.capabilities import HasCredentials, HasPrivileges, HasWays, Transactional
     from envctl.model import Endpoint, Identity
     from envctl.protocols import HasHandle, HasIdentities, HasOptions, HasShell, HasVariables, Service
     from envctl.seeding.loading import Job, Loader, Seedable
@@ -59,7 +60,7 @@ class RedisHandle:
         return redis.Redis(**{**known, "username": app.username, "password": app.password, **options})
 
 
-class Redis(RedisCredentials, RedisTransactions, RedisDisk, RedisClock):
+class Redis(RedisCredentials, RedisTransactions, RedisDisk, RedisClock, RedisWays):
     """Redis 8 (or 7) with an append-only file synced every second."""
 
     name = "redis"
@@ -193,3 +194,4 @@ if TYPE_CHECKING:
     _credentials: HasCredentials = Redis()
     _privileges: HasPrivileges = Redis()
     _transactional: Transactional = Redis()
+    _ways: HasWays = Redis()

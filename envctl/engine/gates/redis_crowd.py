@@ -1,0 +1,133 @@
+"""Holds connections to a Redis, in the network namespace in which it runs, until it takes no more.
+
+    python3 -c … begin NAME PORT PID SECONDS KEEP
+    python3 -c … state NAME
+    python3 -c … end NAME
+
+`begin` returns when the server has refused one, and KEEP were given up again: a process that holds the others goes on
+by itself. Where KEEP is 0 it takes each one that becomes free. It ends after SECONDS, by SIGTERM, or when the server's
+process PID does, and its connections with it, however it ends. `end` is idempotent and asks the server nothing. Each
+prints one line of JSON: whether it is `alive`, and how many it `held`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import socket
+import sys
+import time
+from contextlib import suppress
+
+from envctl.engine.gates import standing
+
+_LOOK, _PATIENCE = 0.2, 5.0
+_MOST = 20_000
+
+
+class Crowd:
+    """Connections that are held, and say nothing."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._held: dict[int, socket.socket] = {}
+        self._poll = select.poll()
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    def enter(self) -> bool:
+        """Make one more; whether the server took it. One that is taken is told that it must log in."""
+        one = socket.create_connection(("127.0.0.1", self._port), _PATIENCE)
+        with suppress(ConnectionError):
+            one.sendall(b"PING\r\n")
+            said = one.recv(512)
+            if said and b"max number of clients" not in said:
+                self._held[one.fileno()] = one
+                self._poll.register(one, select.POLLIN)
+                return True
+        one.close()
+        return False
+
+    def fill(self) -> None:
+        """Until it takes no more."""
+        while len(self) < _MOST and self.enter():
+            pass
+
+    def leave(self, number: int) -> None:
+        """Give so many up."""
+        for descriptor in list(self._held)[:number]:
+            self._drop(descriptor)
+
+    def settle(self, seconds: float) -> int:
+        """Wait so long; how many the server has closed meanwhile."""
+        time.sleep(seconds)
+        gone = [descriptor for descriptor, _ in self._poll.poll(0)]
+        for descriptor in gone:
+            self._drop(descriptor)
+        return len(gone)
+
+    def _drop(self, descriptor: int) -> None:
+        self._poll.unregister(descriptor)
+        self._held.pop(descriptor).close()
+
+
+def begin(name: str, port: int, pid: int, seconds: float, keep: int) -> None:
+    """Have the crowd there, and leave it to itself."""
+    reader, writer = os.pipe()
+    if os.fork():
+        os.close(writer)
+        with os.fdopen(reader) as report:
+            said = report.read()
+        sys.stdout.write(said)
+        sys.exit(0 if said else 1)
+    os.setsid()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    crowd = Crowd(port)
+    try:
+        standing.note(name)
+        crowd.fill()
+        crowd.leave(keep)
+        standing.note(name, held=len(crowd))
+        os.write(writer, json.dumps({"alive": True, "held": len(crowd)}).encode())
+        os.close(writer)
+        _detach()
+        _stay(crowd, pid, time.monotonic() + seconds, keep)
+    finally:
+        standing.forget(name)
+
+
+def _detach() -> None:
+    """Let go of the streams, for which whoever started this waits."""
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for stream in (0, 1, 2):
+        os.dup2(nowhere, stream)
+
+
+def _stay(crowd: Crowd, pid: int, last: float, keep: int) -> None:
+    while time.monotonic() < last and os.path.exists(f"/proc/{pid}"):  # noqa: PTH110
+        gone = crowd.settle(_LOOK)
+        # Between two processes of the server's, or while it is paused, there is nobody to ask.
+        with suppress(OSError):
+            if not keep:
+                crowd.fill()
+            elif gone:
+                _ = all(crowd.enter() for _ in range(gone))
+
+
+def main(verb: str, name: str, *rest: str) -> None:
+    """Do one of the three."""
+    if verb == "begin":
+        port, pid, seconds, keep = rest
+        begin(name, int(port), int(pid), float(seconds), int(keep))
+        return
+    if verb == "end":
+        standing.stop(name)
+        standing.forget(name)
+    sys.stdout.write(json.dumps({"alive": bool(standing.alive(name)), "held": standing.facts(name).get("held", 0)}))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,137 @@
+"""A Redis that has as many clients as it takes: a program in its network namespace holds them.
+
+Whoever heals could not log in either. So the program is ended first, by the surgeon, without a word to Redis: then
+there is room for as many as it held.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+from envctl.engine.gates import inside, program
+from envctl.errors import FaultUnfit
+from envctl.protocols import NotReady
+from envctl.services.redis.chaos.aftermath import run_of
+from envctl.services.redis.chaos.conversation import Conversation, Refusal, text
+from envctl.services.redis.chaos.probes import accepted, close_live, identity, live, open_live
+from envctl.services.redis.chaos.settings import SettingsWay, change, current
+from envctl.services.wire import admin_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from envctl.site import Site
+
+JSON = dict[str, Any]
+
+_MANY = 256
+"""Connections that are held at least, and so are free when healing comes. Each costs the server up to 20 KB; to hold
+all 10 000 that it takes by itself could have it evict keys, or the kernel kill it. So `maxclients` is lowered."""
+
+_MORE = 8
+"""Connections beyond --keep that are tried: clients may have left."""
+
+_GRACE = 15.0
+
+
+class ExhaustConnections(SettingsWay):
+    """`maxclients`, and a crowd."""
+
+    names = ("maxclients",)
+
+    def look(self, site: Site, wanted: Mapping[str, Any]) -> JSON:
+        """How many there are, and may be.
+
+        Raises:
+            FaultUnfit: there is no room for as many as shall be kept.
+
+        """
+        with Conversation(site.at, admin_of(site.at)) as server:
+            (most,) = current(server, self.names).values()
+            there, keep = _clients(server), wanted["keep"]
+            if there + keep >= int(most):
+                raise FaultUnfit(
+                    f"{keep} connections of {site.name} kept free",
+                    f"it takes {most}, and has {there}",
+                    "give a smaller --keep",
+                )
+            low = min(int(most), there + keep + _MANY)
+            return {
+                "run": run_of(server),
+                "before": {"maxclients": most},
+                "during": {"maxclients": str(low)},
+                "crowd": f"envctl-crowd-{secrets.token_hex(6)}",
+                "seconds": site.lasts + _GRACE,
+            }
+
+    def hurt(self, site: Site, wanted: Mapping[str, Any], seen: JSON) -> None:
+        """Lower what it takes, and bring the crowd."""
+        open_live(site)
+        with Conversation(site.at, admin_of(site.at)) as server:
+            change(server, seen["during"])
+        pid, port = site.hands.pid(site.container.id), next(iter(site.service.ports.values()))
+        _run(site, inside(pid), "begin", seen["crowd"], port, pid, seen["seconds"], wanted["keep"])
+
+    def check_hurt(self, site: Site, wanted: Mapping[str, Any], seen: JSON) -> JSON:
+        """A new connection is refused; the one from before is served."""
+        crowd = _run(site, [], "state", seen["crowd"])
+        if not crowd["alive"]:
+            raise NotReady("nobody holds connections")
+        free, said = _free(site, wanted["keep"] + _MORE)
+        if (one := live(site)) is not None:
+            one.ask("PING")
+        return {"new": said, "free": free, "held": crowd["held"]}
+
+    def mend(self, site: Site, wanted: Mapping[str, Any], seen: JSON) -> None:
+        """Send the crowd away, then put the setting back."""
+        close_live(site)
+        _run(site, [], "end", seen["crowd"])
+        super().mend(site, wanted, seen)
+
+    def check_mended(self, site: Site, wanted: Mapping[str, Any], seen: JSON) -> JSON:
+        """Nobody holds connections, and a new one is served."""
+        if _run(site, [], "state", seen["crowd"])["alive"]:
+            raise NotReady("connections are still held")
+        return {**super().check_mended(site, wanted, seen), "write": accepted(site)}
+
+
+def _clients(server: Conversation) -> int:
+    lines = text(server.ask("INFO", "clients")).splitlines()
+    return int(next(line.partition(":")[2] for line in lines if line.startswith("connected_clients:")))
+
+
+def _free(site: Site, tries: int) -> tuple[int, str]:
+    """How many connections can be made, and what the next one is told.
+
+    Raises:
+        NotReady: none is refused, or not for that reason.
+
+    """
+    with ExitStack() as made:
+        for free in range(tries):
+            try:
+                made.enter_context(Conversation(site.at, identity(site)))
+            except Refusal as said:
+                if "max number of clients" not in str(said):
+                    raise
+                return free, str(said)
+    raise NotReady(f"{tries} connections could be made")
+
+
+def _run(site: Site, where: list[str], *arguments: object) -> JSON:
+    """Run the program; what it says, now or, where a busy engine lost that, when it is asked for its state.
+
+    Raises:
+        NotReady: it failed; with its last line.
+
+    """
+    command = [*where, "python3", "-c", program("redis_crowd"), *map(str, arguments)]
+    done = site.hands.operate(site.environment, command)
+    if not done.exit_code and not done.output and arguments[0] != "state":
+        return _run(site, where, "state", arguments[1])
+    if done.exit_code or not done.output:
+        raise NotReady(done.output.strip().rpartition("\n")[2] or f"the crowd ended with code {done.exit_code}")
+    return dict(json.loads(done.output.rpartition("\n")[2]))

@@ -1,0 +1,33 @@
+"""The ways of its own in which Redis can be hurt."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from envctl.services.redis.chaos.buffers import CutOutputBuffers
+from envctl.services.redis.chaos.crowd import ExhaustConnections
+from envctl.services.redis.chaos.memory import OutOfMemory
+from envctl.services.redis.chaos.replica import ReadOnly
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from envctl.capabilities import HasWays, Way
+
+
+class RedisWays:
+    """`HasWays`."""
+
+    ways: Mapping[str, Way] = MappingProxyType(
+        {
+            "out-of-memory": OutOfMemory(),
+            "read-only": ReadOnly(),
+            "cut-output-buffers": CutOutputBuffers(),
+            "exhaust-connections": ExhaustConnections(),
+        }
+    )
+
+
+if TYPE_CHECKING:
+    _ways: HasWays = RedisWays()
