@@ -10,5 +10,19 @@ if TYPE_CHECKING:
 
     from envctl import Environment
 
-ARRANGED: Mapping[tuple[str, str], Callable[[Environment], dict[str, Any]]] = MappingProxyType({})
+
+def _a_topic(env: Environment) -> dict[str, Any]:
+    """A topic with some records."""
+    producer = env.kafka.producer(enable_idempotence=False)
+    for _ in range(10):
+        producer.send("faults", b"value").get(timeout=60)
+    producer.close()
+    return {"topic": "faults"}
+
+
+ARRANGED: Mapping[tuple[str, str], Callable[[Environment], dict[str, Any]]] = MappingProxyType(
+    {
+        ("reject-produce", "kafka"): _a_topic,
+    }
+)
 """By fault and service: makes what it needs, where it is not there yet, and returns the parameters."""

@@ -199,8 +199,13 @@ class Appended:
 
 def produce(connection: Connection, topic: str, value: bytes) -> Appended:
     """Append one record to partition 0, acknowledged by all replicas."""
-    partition = struct.pack(">i", 0) + data(record_batch(value, int(time.time() * 1000)))
-    body = struct.pack(">hhi", -1, -1, connection.timeout_ms) + array([string(topic) + array([partition])])
+    return append(connection, topic, 0, record_batch(value, int(time.time() * 1000)))
+
+
+def append(connection: Connection, topic: str, partition: int, batch: bytes) -> Appended:
+    """Append a batch to a partition, acknowledged by all replicas."""
+    wanted = struct.pack(">i", partition) + data(batch)
+    body = struct.pack(">hhi", -1, -1, connection.timeout_ms) + array([string(topic) + array([wanted])])
     response = connection.call(0, 3, body)
     _to_first_partition(response)
     check(f"produce to {topic}", response.number("h"))

@@ -12,6 +12,7 @@ from envctl.services.kafka import requests
 from envctl.services.kafka.chaos import KafkaCredentials, KafkaTransactions
 from envctl.services.kafka.chaos.clock import KafkaClock
 from envctl.services.kafka.chaos.disk import KafkaDisk
+from envctl.services.kafka.chaos.ways import KafkaWays
 from envctl.services.kafka.handle import KafkaHandle
 from envctl.services.kafka.requests import Acl, Operation, Resource
 from envctl.services.kafka.sasl import SCRAM, login_plain, login_scram, set_scram
@@ -56,7 +57,7 @@ def rights() -> tuple[Acl, ...]:
     )
 
 
-class Kafka(KafkaCredentials, KafkaTransactions, KafkaDisk, KafkaClock):
+class Kafka(KafkaCredentials, KafkaTransactions, KafkaDisk, KafkaClock, KafkaWays):
     """One broker in ZooKeeper mode with a plaintext and a SASL listener on this machine."""
 
     name = "kafka"

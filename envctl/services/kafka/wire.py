@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 CLIENT_ID = "envctl"
+CORRUPT = 2
 UNKNOWN_TOPIC = 3
 TOPIC_REFUSED = 29
 GROUP_REFUSED = 30
@@ -36,12 +37,15 @@ _ERRORS = {
     6: "NOT_LEADER_OR_FOLLOWER",
     7: "REQUEST_TIMED_OUT",
     10: "MESSAGE_TOO_LARGE",
+    11: "STALE_CONTROLLER_EPOCH",
     14: "COORDINATOR_LOAD_IN_PROGRESS",
     15: "COORDINATOR_NOT_AVAILABLE",
     16: "NOT_COORDINATOR",
     17: "INVALID_TOPIC_EXCEPTION",
     18: "RECORD_LIST_TOO_LARGE",
     19: "NOT_ENOUGH_REPLICAS",
+    25: "UNKNOWN_MEMBER_ID",
+    27: "REBALANCE_IN_PROGRESS",
     29: "TOPIC_AUTHORIZATION_FAILED",
     30: "GROUP_AUTHORIZATION_FAILED",
     31: "CLUSTER_AUTHORIZATION_FAILED",
@@ -67,7 +71,12 @@ class Failed(NotReady):
 
     def __init__(self, wanted: str, code: int, message: str = "") -> None:
         self.code = code
-        super().__init__(f"{wanted}: {_ERRORS.get(code, f'error {code}')}{f' ({message})' if message else ''}")
+        super().__init__(f"{wanted}: {self.word}{f' ({message})' if message else ''}")
+
+    @property
+    def word(self) -> str:
+        """The code in Kafka's own words."""
+        return _ERRORS.get(self.code, f"error {self.code}")
 
 
 def check(wanted: str, code: int, message: str = "") -> None:

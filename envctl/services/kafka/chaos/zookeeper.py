@@ -1,4 +1,4 @@
-"""The few requests of ZooKeeper's protocol by which Kafka's own record of a user is read and put back.
+"""The few requests of ZooKeeper's protocol by which Kafka's own records are read and put back: of users, of leaders.
 
 By hand: Kafka has no request that tells a credential's keys, or that takes them, and its tools start a JVM each (1 s).
 The protocol (jute over TCP) has not changed since ZooKeeper 3.4.
@@ -18,8 +18,9 @@ from envctl.services.wire import Wire
 
 USERS = "/config/users"
 _CHANGES = "/config/changes/config_change_"
-_CREATE, _GET, _SET, _CHILDREN, _CLOSE = 1, 4, 5, 8, -11
+_CREATE, _DELETE, _GET, _SET, _CHILDREN, _CLOSE = 1, 2, 4, 5, 8, -11
 _NO_NODE, _CHANGED, _EXISTS = -101, -103, -110
+_ANY_VERSION = -1
 _SESSION_MS = 4000
 _LARGEST = 1 << 20
 _ANYBODY = struct.pack(">ii", 1, 31) + data(b"world") + data(b"anyone")
@@ -100,6 +101,14 @@ class ZooKeeperSession:
             self._call(_CREATE, self._creation(path, content, _PERSISTENT), path)
         else:
             self._call(_SET, data(path.encode()) + data(content) + struct.pack(">i", before.version), path)
+
+    def delete(self, path: str) -> None:
+        """Delete a node, whatever it holds; one that is not there is fine."""
+        try:
+            self._call(_DELETE, data(path.encode()) + struct.pack(">i", _ANY_VERSION), path)
+        except ZooKeeperFailed as error:
+            if error.code != _NO_NODE:
+                raise
 
     def announce(self, entity: str) -> None:
         """Tell the brokers, as Kafka's own tools do, that the settings of an entity (`users/app`) were changed."""

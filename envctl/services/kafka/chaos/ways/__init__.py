@@ -1,0 +1,19 @@
+"""How Kafka is hurt in ways of its own: each file is one fault's, and the mixin lists them."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from envctl.services.kafka.chaos.ways.reject_produce import RejectProduce
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from envctl.capabilities import Way
+
+
+class KafkaWays:
+    """`HasWays`."""
+
+    ways: Mapping[str, Way] = MappingProxyType({"reject-produce": RejectProduce()})
