@@ -16,11 +16,11 @@ from envctl.services.zookeeper import ZooKeeperHandle
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from envctl.chaos.calls import Chaos
     from envctl.chaos.recovery import Recovered
     from envctl.config import Settings
     from envctl.engine.docker_engine import DockerEngine
     from envctl.residents import Residents
+    from envctl.scenarios.calls import Chaos
 
 H = TypeVar("H")
 
@@ -34,6 +34,14 @@ class Handles:
 
     def _residents(self, needed: Sequence[str] = ()) -> Residents:
         """The environment as it is now, with the services that are needed."""
+        raise NotImplementedError
+
+    def variables(self) -> dict[str, str]:
+        """Connection data under the names that libraries read by themselves."""
+        raise NotImplementedError
+
+    def secret_variables(self) -> frozenset[str]:
+        """Which of `variables` hold secrets."""
         raise NotImplementedError
 
     @property
@@ -68,11 +76,12 @@ class Handles:
 
     @property
     def chaos(self) -> Chaos:
-        """Faults: a method for each, and what is in force."""
-        from envctl.chaos.calls import Chaos
+        """Faults: a method for each, and what is in force; and scenarios made of them."""
         from envctl.chaos.ward import Ward
+        from envctl.scenarios.calls import Chaos
+        from envctl.scenarios.finding import beside
 
-        return Chaos(Ward(self.name, self._engine, self.settings))
+        return Chaos(Ward(self.name, self._engine, self.settings), self, beside(self.settings.seeds))
 
     def wait_recovered(self, service: str, timeout: float | str = 60.0) -> Recovered:
         """Wait until a service is what it was before it was hurt: nothing in force, ready, the same identities.

@@ -1,0 +1,188 @@
+"""What is found out during a run: what is in force, what probes said, what became of work; and why it ended early."""
+
+from __future__ import annotations
+
+import threading
+import time
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from envctl.scenarios.model import Role
+from envctl.scenarios.verdict import Deed, Outcome, ScenarioVerdict, Tally, Wound, moment
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from envctl.scenarios.answers import Answer
+    from envctl.scenarios.history import History
+    from envctl.scenarios.model import Probe, Scenario
+
+
+class Stopped(Exception):
+    """The run ends early; why stands in its notes."""
+
+
+class Notes:
+    """Shared by all threads of one run."""
+
+    def __init__(self, scenario: Scenario, history: History) -> None:
+        self.scenario, self.history = scenario, history
+        self.stop = threading.Event()
+        self.recovery: float | None = None
+        self._began = time.monotonic()
+        self._lock = threading.Lock()
+        self._ended: tuple[Outcome, str] | None = None
+        self._in_force: dict[str, str] = {}
+        self._wounds: list[Wound] = []
+        self._tried: set[str] = set()
+        self._lifted: float | None = None
+        self._tallies: dict[tuple[str, Role], Tally] = {}
+        self._row: dict[str, int] = {}
+        self._deeds: list[Deed] = []
+
+    @property
+    def clock(self) -> float:
+        """Seconds since the start."""
+        return time.monotonic() - self._began
+
+    @property
+    def since_lifted(self) -> float:
+        """Seconds since the last fault was taken away, or since now where there was none."""
+        return 0.0 if self._lifted is None else self.clock - self._lifted
+
+    @property
+    def hurt(self) -> tuple[str, ...]:
+        """The services that were."""
+        with self._lock:
+            return tuple(dict.fromkeys(wound.service for wound in self._wounds))
+
+    @property
+    def ids(self) -> frozenset[str]:
+        """The faults of this run."""
+        with self._lock:
+            return frozenset({*self._tried, *(wound.id for wound in self._wounds)})
+
+    def end(self, outcome: Outcome, reason: str) -> None:
+        """End the run early, for the first such reason; what follows from it is no reason."""
+        with self._lock:
+            if self._ended is None:
+                self._ended = (outcome, reason)
+        self.stop.set()
+
+    def require_going(self) -> None:
+        """Return when the run goes on.
+
+        Raises:
+            Stopped: it does not.
+
+        """
+        if self.stop.is_set():
+            raise Stopped
+
+    @contextmanager
+    def in_force(self, place: str, what: str) -> Iterator[None]:
+        """A fault is, in this block, or is about to be."""
+        with self._lock:
+            self._in_force[place] = what
+        try:
+            yield
+        finally:
+            with self._lock:
+                del self._in_force[place]
+
+    def lifting(self) -> None:
+        """A fault is taken away from now on."""
+        with self._lock:
+            self._lifted = self.clock
+
+    def wounded(self, fault: str, service: str, identity: str) -> None:
+        """A fault has taken effect."""
+        with self._lock:
+            self._wounds.append(Wound(fault, service, identity, self.clock, self.clock))
+
+    def tried(self, identity: str) -> None:
+        """A fault took no effect; its lines belong to this run all the same."""
+        with self._lock:
+            self._tried.add(identity)
+
+    def healed(self, identity: str, problem: str = "") -> None:
+        """It is over."""
+        with self._lock:
+            now = self.clock
+            self._wounds = [
+                replace(wound, ended=now, problem=problem) if wound.id == identity else wound for wound in self._wounds
+            ]
+
+    def hurting(self) -> tuple[str, ...]:
+        """The faults in force, in words."""
+        with self._lock:
+            return tuple(self._in_force.values())
+
+    def answered(self, probe: Probe, role: Role, answer: Answer, since: tuple[str, ...] = ()) -> None:
+        """A probe did, which was asked when the faults `since` were in force; a rule may end the run for it."""
+        hurting = tuple(dict.fromkeys([*since, *self.hurting()]))
+        with self._lock:
+            at = self.clock
+            tolerated = probe.tolerate if role is Role.DURING else 0
+            before = self._tallies.get((probe.name, role)) or Tally(probe.name, str(role), tolerated=tolerated)
+            after = replace(before, asked=before.asked + 1, slowest=max(before.slowest, answer.seconds))
+            if not answer.holds:
+                after = replace(after, failed=before.failed + 1)
+                if not before.failed:
+                    after = replace(after, first_at=at, first_during=hurting, first_problem=answer.problem)
+            self._tallies[probe.name, role] = after
+            row = self._row[probe.name] = 0 if answer.holds else self._row.get(probe.name, 0) + 1
+        facts = {"probe": probe.name, "role": str(role), "ms": round(answer.seconds * 1000), "during": hurting}
+        if answer.holds:
+            self.history.say("probe.held", **facts, value=answer.value)
+        else:
+            self.history.say("probe.failed", **facts, problem=answer.problem)
+        for rule in self.scenario.rules:
+            if role is Role.DURING and rule.probe == probe.name and row == rule.fails:
+                times = f"{row} times in a row" if row > 1 else "once"
+                self.end(Outcome.ABORTED, f"{probe.name} failed {times}, the last time: {answer.problem}")
+
+    def worked(self, deed: Deed) -> None:
+        """Work is over."""
+        with self._lock:
+            self._deeds.append(deed)
+
+    def verdict(self, seed: int, origin: str) -> ScenarioVerdict:
+        """What all this comes to."""
+        with self._lock:
+            tallies = sorted(self._tallies.values(), key=lambda tally: list(Role).index(Role(tally.role)))
+            reasons = [*_broken(tallies), *(f"{d.work} failed: {d.problem}" for d in self._deeds if d.problem)]
+            outcome = Outcome.BROKEN if reasons else Outcome.HELD
+            if self._ended is not None:
+                outcome, reason = self._ended
+                reasons = [reason, *(other for other in reasons if other != reason)]
+            return ScenarioVerdict(
+                scenario=self.scenario.name,
+                origin=origin,
+                outcome=outcome,
+                seed=seed,
+                seconds=self.clock,
+                wounds=tuple(self._wounds),
+                tallies=tuple(tallies),
+                deeds=tuple(self._deeds),
+                recovery=self.recovery,
+                recovery_within=self.scenario.recovery.within,
+                reasons=tuple(reasons),
+                history=self.history.file,
+            )
+
+
+def _broken(tallies: list[Tally]) -> Iterator[str]:
+    for tally in tallies:
+        if tally.holds:
+            continue
+        if tally.role == Role.DURING:
+            allowed = f"{tally.tolerated} are allowed" if tally.tolerated else "none is allowed"
+            yield (
+                f"{tally.probe} failed {tally.failed} of {tally.asked} times, {allowed}; "
+                f"first {moment(tally)}: {tally.first_problem}"
+            )
+        else:
+            when = "before anything was hurt" if tally.role == Role.BEFORE else "after the recovery"
+            yield f"{tally.probe} did not hold {when}: {tally.first_problem}"
