@@ -16,8 +16,14 @@ from envctl.faults.exhaust_descriptors import ExhaustDescriptors
 from envctl.faults.kill import Kill
 from envctl.faults.kill_mid_transaction import KillMidTransaction
 from envctl.faults.memory_pressure import MemoryPressure
+from envctl.faults.network.black_hole import BlackHole
+from envctl.faults.network.break_dns import BreakDns
+from envctl.faults.network.cut import Cut
+from envctl.faults.network.half_open import HalfOpen
 from envctl.faults.network.latency import Latency
 from envctl.faults.network.partition import Partition
+from envctl.faults.network.refuse import Refuse
+from envctl.faults.network.slow_close import SlowClose
 from envctl.faults.oom_kill import OomKill
 from envctl.faults.pause import Pause
 from envctl.faults.read_only_disk import ReadOnlyDisk
@@ -30,7 +36,12 @@ from envctl.faults.ways.exhaust_connections import ExhaustConnections
 from envctl.faults.ways.out_of_memory import OutOfMemory
 from envctl.faults.ways.read_only import ReadOnly
 from envctl.faults.ways.reject_produce import RejectProduce
+from envctl.faults.ways.hold_vacuum import HoldVacuum
+from envctl.faults.ways.lock import Lock
 from envctl.faults.ways.slow_commands import SlowCommands
+from envctl.faults.ways.lose_leader import LoseLeader
+from envctl.faults.ways.truncate_log import TruncateLog
+from envctl.faults.ways.poison_record import PoisonRecord
 from envctl.services.kafka import Kafka
 from envctl.services.minio import Minio
 from envctl.services.postgres import Postgres
@@ -79,8 +90,19 @@ FAULTS: Mapping[str, type[Fault]] = MappingProxyType(
             ClockSkew,
             Latency,
             Partition,
+            Refuse,
+            BlackHole,
+            Cut,
+            HalfOpen,
+            SlowClose,
+            BreakDns,
             SlowCommands,
+            Lock,
+            HoldVacuum,
             RejectProduce,
+            PoisonRecord,
+            TruncateLog,
+            LoseLeader,
             OutOfMemory,
             ReadOnly,
             CutOutputBuffers,

@@ -13,7 +13,19 @@ from pathlib import Path
 _BASE = ("processes", "cgroups", "leases", "limits")
 """What the others use, in the order in which they use one another."""
 
-_ALSO = {"network": ("tracing", "namespaces", "probing", "queueing", "dropping", "shaping")}
+_ALSO = {
+    "network": (
+        "tracing",
+        "namespaces",
+        "connections",
+        "probing",
+        "knocking",
+        "queueing",
+        "dropping",
+        "shaping",
+        "cutting",
+    ),
+}
 """What one uses besides."""
 
 _RUN = """

@@ -28,10 +28,11 @@ def of(pid: int) -> Iterator[None]:
 
 
 def run(*command: str, text: str = "") -> str:
-    """What a command says. Raises OSError with its last words where it fails."""
+    """What a command says. Raises OSError with its first line where it fails."""
     done = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise OSError(f"{' '.join(command)}: {done.stderr.strip() or done.stdout.strip() or done.returncode}")
+        said = (done.stderr.strip() or done.stdout.strip()).partition("\n")[0]
+        raise OSError(f"{' '.join(command)}: {said or done.returncode}")
     return done.stdout
 
 

@@ -2,7 +2,7 @@
 
 A `wire` is what is touched: `token`, `pid` (of the container's main process), `seconds` until it ends by itself,
 `directions` (`in`, `out`), `ports` (none: all), `v4` and `v6` (the peers' addresses; None: all of them), and `how`,
-which its back end alone understands. A `probe` is how it is measured (see `probing`).
+which its back end alone understands. A `probe` is how it is measured (see `probing` and `knocking`).
 """
 
 from __future__ import annotations
@@ -11,24 +11,24 @@ import os
 from contextlib import suppress
 from typing import Any
 
-from envctl.engine.operations import dropping, namespaces, probing, queueing, shaping
+from envctl.engine.operations import cutting, dropping, knocking, namespaces, probing, queueing, shaping
 
-_BACKENDS: dict[str, Any] = {"nfqueue": queueing, "nft": dropping, "tc": shaping}
+_BACKENDS: dict[str, Any] = {"nfqueue": queueing, "nft": dropping, "tc": shaping, "ss": cutting}
 
 
 def begin(backend: str, wire: dict[str, Any], probes: list[dict[str, Any]]) -> dict[str, Any]:
     """Put it in force; what was measured `before` and `after`, and what the back end says of itself."""
-    before = probing.measure(probes)
+    before = _measure(probes)
     with open(_mark(wire), "w"):  # noqa: PTH123
         pass
     with namespaces.of(wire["pid"]):
         said = _BACKENDS[backend].begin(wire)
-    return {"before": before, "after": probing.measure(probes), "said": said}
+    return {"before": before, "after": _measure(probes), "said": said}
 
 
 def measure(backend: str, wire: dict[str, Any], probes: list[dict[str, Any]]) -> dict[str, Any]:
     """Measure again, while it is in force."""
-    after = probing.measure(probes)
+    after = _measure(probes)
     with namespaces.of(wire["pid"]):
         return {"after": after, "said": _BACKENDS[backend].state(wire)}
 
@@ -43,13 +43,17 @@ def end(backend: str, wire: dict[str, Any], probes: list[dict[str, Any]]) -> dic
         left = _BACKENDS[backend].left(wire)
     with suppress(FileNotFoundError):
         os.unlink(_mark(wire))  # noqa: PTH108
-    return {"begun": begun, "lasted": lasted, "left": left, "after": probing.measure(probes)}
+    return {"begun": begun, "lasted": lasted, "left": left, "after": _measure(probes)}
 
 
 def foreign(backend: str, wire: dict[str, Any]) -> str:
     """What stands in the way, made by somebody else; empty when nothing does."""
     with namespaces.of(wire["pid"]):
         return str(_BACKENDS[backend].foreign(wire))
+
+
+def _measure(probes: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [knocking.measure(one) if "kind" in one else probing.measure([one])[0] for one in probes]
 
 
 def _mark(wire: dict[str, Any]) -> str:

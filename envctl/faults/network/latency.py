@@ -74,15 +74,15 @@ class Latency(NetworkFault):
         longest = self.delay + self.jitter * (1 if self.distribution == "uniform" else 5)
         return {"count": 20 if self.jitter else 5, "every": 0.001, "size": 64, "wait": longest}
 
-    def judge(self, way: str, before: JSON, after: JSON) -> None:
+    def judge(self, what: str, before: JSON, after: JSON) -> None:
         """The packets came as much later as was asked for."""
         if not after["received"]:
-            raise NotReady(f"{way}: no packet came within {self.sample()['wait']:g} s")
+            raise NotReady(f"{what}: no packet came within {self.sample()['wait']:g} s")
         added = [late - early for late, early in zip(after["ms"], before.get("ms", [0, 0, 0]), strict=True)]
         spread = self.jitter * 1000
         slack = max(_SLACK, self.delay * 100)
         least, most = self.delay * 1000 - spread - slack, self.delay * 1000 + spread + slack
         if self.distribution == "uniform" and not (least <= added[0] and added[1] <= most):
-            raise NotReady(f"{way}: packets came {added[0]:.1f} to {added[2]:.1f} ms later")
+            raise NotReady(f"{what}: packets came {added[0]:.1f} to {added[2]:.1f} ms later")
         if added[1] <= 0:
-            raise NotReady(f"{way}: packets came no later than before")
+            raise NotReady(f"{what}: packets came no later than before")

@@ -41,10 +41,10 @@ class Partition(NetworkFault):
         del backend, site
         return {"verdict": "drop"}
 
-    def judge(self, way: str, before: JSON, after: JSON) -> None:
+    def judge(self, what: str, before: JSON, after: JSON) -> None:
         """Nothing came."""
         if before["received"] and after["received"]:
-            raise NotReady(f"{way}: {after['received']} of {after['sent']} packets still come through")
+            raise NotReady(f"{what}: {after['received']} of {after['sent']} packets still come through")
 
     def sample(self) -> JSON:
         """A few packets, and a moment's wait for what does not come."""

@@ -1,0 +1,78 @@
+"""What a wire does to connections and to names, measured by connections and queries of its own.
+
+A probe of `kind` `connection`: `from` (a process id, in whose namespace it is opened), `address`, `port` and `wait`
+(seconds). One that was opened before the fault is kept, and looked at afterwards. Of `kind` `name`: `from`, `name` and
+`wait`; asked of Docker's DNS.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+import struct
+import time
+from contextlib import suppress
+from typing import Any
+
+from envctl.engine.operations import namespaces
+
+_RESOLVER = ("127.0.0.11", 53)
+_HEAD = struct.Struct(">HHHHHH")
+_ASKED = 0x0100
+"""A question that wants recursion (RFC 1035)."""
+_kept: dict[str, socket.socket] = {}
+
+
+def measure(probe: dict[str, Any]) -> dict[str, Any]:
+    """Of a connection: what became of a `new` one (`connected`, `refused`, `nothing`) and of the `live` one that an
+    earlier look opened (`open`, `reset`, `closed`); of a name: `answered`, `refused`, `nothing`. With `ms`.
+    """
+    begin = time.monotonic()
+    told = _name(probe) if probe["kind"] == "name" else _connection(probe)
+    return {**told, "ms": round((time.monotonic() - begin) * 1000, 2)}
+
+
+def _connection(probe: dict[str, Any]) -> dict[str, Any]:
+    key = f"{probe['from']} {probe['address']} {probe['port']}"
+    told: dict[str, Any] = {"live": _state(_kept[key])} if key in _kept else {}
+    with namespaces.of(probe["from"]):
+        made = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    made.settimeout(probe["wait"])
+    try:
+        made.connect((probe["address"], probe["port"]))
+        told["new"] = "connected"
+    except TimeoutError:
+        told["new"] = "nothing"
+    except OSError:
+        told["new"] = "refused"
+    _kept.setdefault(key, made)
+    return told
+
+
+def _state(connection: socket.socket) -> str:
+    """A moment is left for a reset to come."""
+    select.select([connection], [], [], 0.02)
+    connection.settimeout(0)
+    try:
+        return "open" if connection.recv(1, socket.MSG_PEEK) else "closed"
+    except BlockingIOError:
+        return "open"
+    except OSError:
+        return "reset"
+
+
+def _name(probe: dict[str, Any]) -> dict[str, Any]:
+    with namespaces.of(probe["from"]):
+        asker = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    number = int.from_bytes(os.urandom(2))
+    labels = b"".join(bytes([len(word)]) + word.encode() for word in probe["name"].split("."))
+    with asker, suppress(TimeoutError):
+        asker.settimeout(probe["wait"])
+        try:
+            asker.connect(_RESOLVER)
+            asker.send(_HEAD.pack(number, _ASKED, 1, 0, 0, 0) + labels + b"\0" + struct.pack(">HH", 1, 1))
+            return {"new": "answered" if asker.recv(512)[:2] == number.to_bytes(2) else "nothing"}
+        except (ConnectionError, PermissionError):
+            return {"new": "refused"}
+    return {"new": "nothing"}

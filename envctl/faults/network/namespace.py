@@ -1,0 +1,196 @@
+"""What faults of the network share: they act in the network namespace of the service's container, through the surgeon,
+by one of several back ends, and are measured there.
+"""
+
+from __future__ import annotations
+
+import secrets
+from abc import abstractmethod
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, ClassVar
+
+from envctl.engine.addresses import Addresses, addresses
+from envctl.errors import FaultUnfit
+from envctl.faults.fault import JSON, Abode, Fault, parameter
+from envctl.model import State
+from envctl.protocols import Lost, NotReady
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from envctl.protocols import Service
+    from envctl.site import Site
+
+NEEDS: Mapping[str, tuple[str, ...]] = {
+    "nfqueue": ("nfqueue", "iptables"),
+    "nft": ("nft",),
+    "tc": ("tbf", "htb", "u32", "ifb"),
+    "ss": ("ss-kill",),
+}
+"""What each back end needs of the kernel, by the names of `envctl doctor`."""
+
+_GRACE = 15
+"""Seconds after the fault's time in which it is healed from here, before it ends by itself."""
+
+_HELD = ("nfqueue",)
+"""Back ends that are a program in the surgeon."""
+
+_SHARED = ("tc",)
+"""Back ends with but one place, which may be somebody else's."""
+
+
+@dataclass(frozen=True)
+class InNamespace(Fault):
+    """One thing that can happen in the network of a service's container."""
+
+    lives_in: ClassVar[Abode] = Abode.PROCESS
+    bites_within: ClassVar[float] = 15.0
+    heals_within: ClassVar[float] = 30.0
+    backends: ClassVar[Mapping[str, str]]
+    """What can do it, each with what it is; the first that this engine's kernel has is taken."""
+
+    backend: str = parameter("", "What does it; without it the first that this kernel has.", metavar="NAME")
+
+    @abstractmethod
+    def selection(self, site: Site, own: Addresses) -> tuple[JSON, Addresses]:
+        """Whose packets (`directions`, `ports`, `v4`, `v6`: see `engine.operations.network`), and the other end by
+        which that is measured.
+
+        Raises:
+            NotReady: a peer does not run.
+
+        """
+
+    @abstractmethod
+    def how(self, backend: str, site: Site) -> JSON:
+        """What the back end needs to know (see `engine.operations`): for `nfqueue` its `packets`, for `nft` its
+        `verdict`, for `tc` its shapers. Chance comes from `site.dice`.
+        """
+
+    @abstractmethod
+    def probes(self, site: Site, wire: JSON, own: Addresses, other: Addresses) -> dict[str, JSON]:
+        """How it is measured, each by its name (see `engine.operations.probing` and `knocking`)."""
+
+    @abstractmethod
+    def judge(self, what: str, before: JSON, after: JSON) -> None:
+        """Whether what was measured under that name shows it.
+
+        Raises:
+            NotReady: it does not; with the difference.
+
+        """
+
+    @classmethod
+    def unfit(cls, service: Service) -> str:
+        """Every container has a network, but for those that `obstacle` knows."""
+        del service
+        return ""
+
+    @classmethod
+    def words(cls, service: Service) -> Mapping[str, Mapping[str, str]]:
+        """The back ends."""
+        del service
+        return {"backend": cls.backends}
+
+    def problems(self, service: Service) -> Iterable[str]:
+        """A back end that is none."""
+        del service
+        if self.backend and self.backend not in self.backends:
+            yield f"--backend: wanted one of {', '.join(self.backends)}, found {self.backend!r}"
+
+    def obstacle(self, site: Site) -> str:
+        """What this kernel lacks."""
+        mode = str(site.hands.inspect(site.container.id)["HostConfig"].get("NetworkMode"))
+        if mode in {"host", "none"} or mode.startswith("container:"):
+            return f"its container has no network of its own (network_mode: {mode})"
+        return "" if self.chosen(site) else self._missing(site)
+
+    @property
+    def wanted_backends(self) -> list[str]:
+        """Those that may be taken, the best first."""
+        return [self.backend] if self.backend else list(self.backends)
+
+    def chosen(self, site: Site) -> str:
+        """The back end that is taken here; empty when none can be had."""
+        able = site.hands.abilities(site.environment)
+        return next((name for name in self.wanted_backends if all(able[need][0] for need in NEEDS[name])), "")
+
+    def _missing(self, site: Site) -> str:
+        able = site.hands.abilities(site.environment)
+        needed = [(name, need) for name in self.wanted_backends for need in NEEDS[name]]
+        lacks = [f"{name} ({need}: {able[need][1]})" for name, need in needed if not able[need][0]]
+        return f"this engine's kernel or rights lack what it takes: {'; '.join(lacks)}; `envctl doctor` tries them all"
+
+    def claims(self, site: Site) -> Sequence[str]:
+        """Nothing: several go together."""
+        del site
+        return ()
+
+    def plan(self, site: Site) -> JSON:
+        """Whose packets, between which addresses, and how they are measured."""
+        site.running()
+        own, backend = addresses(site.hands.inspect(site.container.id)), self.chosen(site)
+        selected, other = self.selection(site, own)
+        if not other.pid:
+            other = replace(other, pid=site.hands.witness(site.environment))
+        wire: JSON = {"token": secrets.token_hex(4), "pid": own.pid, "seconds": round(site.lasts) + _GRACE}
+        wire |= {**selected, "how": self.how(backend, site)}
+        if backend in _SHARED:
+            self._require_room(site, backend, wire)
+        surgeon, probes = self._surgeon(site), self.probes(site, wire, own, other)
+        return {"backend": backend, "wire": wire, "surgeon": surgeon, "probes": probes}
+
+    def apply(self, site: Site, plan: JSON) -> None:
+        """Begin, and measure in the same breath."""
+        site.kept["measured"] = self._operate(site, "begin", plan)
+
+    def bites(self, site: Site, plan: JSON) -> JSON:
+        """What was measured, before and since."""
+        if measured := site.kept.pop("measured", None):
+            site.kept["before"] = measured["before"]
+        else:
+            measured = self._operate(site, "measure", plan)
+        shown = {}
+        for what, before, after in zip(plan["probes"], site.kept["before"], measured["after"], strict=True):
+            shown[what] = {"before": before, "during": after}
+            if "problem" not in before:
+                self.judge(what, before, after)
+        return {"backend": plan["backend"], "measured": shown, **measured["said"]}
+
+    def undo(self, site: Site, plan: JSON) -> None:
+        """End it.
+
+        Raises:
+            Lost: it had ended before, without anybody's wish.
+
+        """
+        if (now := site.now()).state not in {State.RUNNING, State.PAUSED}:
+            raise Lost(f"its container is {now.state}: its network is gone, and the fault with it")
+        done = self._operate(site, "end", plan)
+        site.kept["ended"] = done
+        if (done["begun"] and not done["lasted"]) or self.lapsed(site, plan):
+            raise Lost("what held it in force had ended before its time, and its effect with it")
+
+    def recovered(self, site: Site, plan: JSON) -> JSON:
+        """Nothing of it is left, and what is measured now."""
+        done = site.kept.pop("ended", None) or self._operate(site, "end", plan)
+        if done["left"]:
+            raise NotReady(f"still there: {', '.join(done['left'])}")
+        return {"left": [], "measured": dict(zip(plan["probes"], done["after"], strict=True))}
+
+    def lapsed(self, site: Site, plan: JSON) -> str:
+        """The surgeon holds some back ends: with it they go."""
+        if plan["backend"] in _HELD and self._surgeon(site) != plan["surgeon"]:
+            return "the container that held it in force is gone"
+        return ""
+
+    def _surgeon(self, site: Site) -> int:
+        return site.hands.pid(site.hands.surgeon(site.environment))
+
+    def _require_room(self, site: Site, backend: str, wire: JSON) -> None:
+        if found := site.hands.operation(site.environment, "network.foreign", backend=backend, wire=wire):
+            raise FaultUnfit(f"{self.name} on {site.name}", found, "remove it, or heal what put it there")
+
+    def _operate(self, site: Site, act: str, plan: JSON) -> JSON:
+        told = {"backend": plan["backend"], "wire": plan["wire"], "probes": list(plan["probes"].values())}
+        return dict(site.hands.operation(site.environment, f"network.{act}", **told))

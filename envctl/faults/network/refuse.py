@@ -1,0 +1,48 @@
+"""Have new connections refused."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from envctl.faults.network.tcp import ConnectionFault
+from envctl.protocols import NotReady
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from envctl.faults.fault import JSON
+    from envctl.site import Site
+
+NEW = "tcp flags & (fin | syn | rst | ack) == syn"
+"""A connection's first packet."""
+
+
+@dataclass(frozen=True)
+class Refuse(ConnectionFault):
+    """Answer every new connection with a reset, as a port does at which nobody listens; live connections go on.
+
+    The other way round, live ones ended and new ones accepted, is `cut`. Clients on the host reach a container through
+    Docker's own proxy, which accepts before it asks the container: they see a connection that is closed at once.
+    """
+
+    name: ClassVar[str] = "refuse"
+    summary: ClassVar[str] = "Have new connections refused, while live ones go on."
+    backends: ClassVar[Mapping[str, str]] = {"nft": "the kernel answers, and forgets to when its time is over"}
+
+    @property
+    def silences(self) -> bool:
+        """Whoever looks at it opens a connection."""
+        return self.direction == "in" and self.peer in {"", "host"}
+
+    def how(self, backend: str, site: Site) -> JSON:
+        """A reset for a first packet; it can be sent only before routing."""
+        del backend, site
+        return {"protocol": "tcp", "match": NEW, "verdict": "reject with tcp reset", "hooks": {"out": "output"}}
+
+    def judge(self, what: str, before: JSON, after: JSON) -> None:
+        """A new one is refused, the live one is open."""
+        if before["new"] == "connected" and after["new"] != "refused":
+            raise NotReady(f"a new {what}: {after['new']}")
+        if after.get("live", "open") != "open":
+            raise NotReady(f"a live {what} was {after['live']}")
