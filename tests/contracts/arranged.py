@@ -20,8 +20,16 @@ def _a_topic(env: Environment) -> dict[str, Any]:
     return {"topic": "faults"}
 
 
+def _a_postgres_table(env: Environment) -> dict[str, Any]:
+    """A table with a row."""
+    with env.postgres.connect(autocommit=True) as db:
+        db.execute("CREATE TABLE IF NOT EXISTS faults AS SELECT 1 AS id")
+    return {"table": "faults"}
+
+
 ARRANGED: Mapping[tuple[str, str], Callable[[Environment], dict[str, Any]]] = MappingProxyType(
     {
+        ("lock", "postgres"): _a_postgres_table,
         ("reject-produce", "kafka"): _a_topic,
     }
 )

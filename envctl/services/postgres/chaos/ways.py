@@ -5,7 +5,9 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from envctl.services.postgres.chaos.locking import Lock
 from envctl.services.postgres.chaos.slowing import ask
+from envctl.services.postgres.chaos.vacuuming import HoldVacuum
 from envctl.services.slow_requests import SlowRequests
 
 if TYPE_CHECKING:
@@ -17,7 +19,13 @@ if TYPE_CHECKING:
 class PostgresWays:
     """`HasWays`."""
 
-    ways: Mapping[str, Way] = MappingProxyType({"slow-commands": SlowRequests("postgres", 5432, ask)})
+    ways: Mapping[str, Way] = MappingProxyType(
+        {
+            "lock": Lock(),
+            "hold-vacuum": HoldVacuum(),
+            "slow-commands": SlowRequests("postgres", 5432, ask),
+        }
+    )
 
 
 if TYPE_CHECKING:
