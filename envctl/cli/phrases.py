@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from envctl.cli import scenario_phrases
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -16,6 +18,7 @@ DETAILS = frozenset(
         *("image.present", "service.started", "service.waiting", "resource.removed"),
         *("fault.planned", "fault.applied", "fault.healing", "fault.verdict"),
         *("environment.attached", "environment.up", "environment.down"),  # each verb's last line says it
+        *scenario_phrases.DETAILS,
     }
 )
 """Shown with `-v` only: true, many, and of no use while all goes well."""
@@ -161,4 +164,5 @@ _PHRASES: dict[str, Callable[[Data], str]] = {
     "fault.moot": lambda data: f"{data.get('id')}: goes with its environment",
     "lock.waiting": lambda data: f"waiting: {data.get('reason')}",
     "fast.enabled": lambda data: f"--fast: {data.get('cost')}",
+    **scenario_phrases.PHRASES,
 }

@@ -41,11 +41,13 @@ class Run:
         return load(given, cwd=Path.cwd(), environ=os.environ, config_file=self.config, files_exist=files_exist)
 
     @contextmanager
-    def watching(self) -> Iterator[None]:
-        """Show every event of the block as it happens, in the form that this run asks for."""
+    def watching(self, *, plain: bool = False) -> Iterator[None]:
+        """Show every event of the block as it happens, in the form that this run asks for; `plain`: as lines, also on a
+        terminal.
+        """
         from envctl.events import listening
 
-        with self._view() as view, listening(view):
+        with self._view(plain=plain) as view, listening(view):
             yield
 
     def say(self, text: str) -> None:
@@ -66,14 +68,14 @@ class Run:
         config = ["--config", str(self.config)] if self.config else []
         return " ".join(["envctl", *env, *config, verb])
 
-    def _view(self) -> View:
+    def _view(self, *, plain: bool) -> View:
         from envctl.cli import views
 
         if self.json:
             return views.JsonLines()
         if self.quiet:
             return views.Silent()
-        if self.verbose or not output.is_terminal():
+        if plain or self.verbose or not output.is_terminal():
             return views.Lines(details=self.verbose)
         # rich costs 50 ms to import, and a pipe or CI never needs it.
         from envctl.cli.live import LiveTable

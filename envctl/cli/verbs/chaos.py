@@ -10,6 +10,7 @@ import click
 
 from envctl.cli import chaos_view, completion, output
 from envctl.cli.options import Group, Verb
+from envctl.cli.verbs import scenarios
 from envctl.errors import Interrupted, UsageError
 
 if TYPE_CHECKING:
@@ -54,6 +55,10 @@ def chaos_verb() -> None:
     A fault returns when it is healed: after --for (30 s), at once where it is over by itself, or at Ctrl-C. It is
     healed too when this command is killed.
     """
+
+
+chaos_verb.add_command(scenarios.run_verb)
+chaos_verb.add_command(scenarios.scenarios_verb)
 
 
 @chaos_verb.command("list")
