@@ -15,7 +15,6 @@ from envctl.faults.ways.cut_output_buffers import CutOutputBuffers
 from envctl.faults.ways.exhaust_connections import ExhaustConnections
 from envctl.faults.ways.out_of_memory import OutOfMemory
 from envctl.faults.ways.read_only import ReadOnly
-from envctl.faults.ways.way import OwnWay
 from tests.integration.chaos.redis_clients import boss, configure, configured
 
 if TYPE_CHECKING:
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from envctl.environment import Environment
+    from envctl.faults.ways.way import OwnWay
 
 SERVICES = ["redis"]
 FAULTS: list[type[OwnWay]] = [OutOfMemory, ReadOnly, CutOutputBuffers, ExhaustConnections]

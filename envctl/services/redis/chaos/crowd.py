@@ -16,7 +16,7 @@ from envctl.errors import FaultUnfit
 from envctl.protocols import NotReady
 from envctl.services.redis.chaos.aftermath import run_of
 from envctl.services.redis.chaos.conversation import Conversation, Refusal, text
-from envctl.services.redis.chaos.probes import accepted, close_live, identity, live, open_live
+from envctl.services.redis.chaos.probes import close_live, identity, live, open_live
 from envctl.services.redis.chaos.settings import SettingsWay, change, current
 from envctl.services.wire import admin_of
 
@@ -95,7 +95,7 @@ class ExhaustConnections(SettingsWay):
         """Nobody holds connections, and a new one is served."""
         if _run(site, [], "state", seen["crowd"])["alive"]:
             raise NotReady("connections are still held")
-        return {**super().check_mended(site, wanted, seen), "write": accepted(site)}
+        return {**super().check_mended(site, wanted, seen), "new": _served(site)}
 
 
 def _clients(server: Conversation) -> int:
@@ -119,6 +119,17 @@ def _free(site: Site, tries: int) -> tuple[int, str]:
                     raise
                 return free, str(said)
     raise NotReady(f"{tries} connections could be made")
+
+
+def _served(site: Site) -> str:
+    """See that a new connection is let in.
+
+    Raises:
+        NotReady: it is not.
+
+    """
+    with Conversation(site.at, identity(site)) as new:
+        return text(new.ask("PING"))
 
 
 def _run(site: Site, where: list[str], *arguments: object) -> JSON:

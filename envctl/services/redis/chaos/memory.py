@@ -42,7 +42,7 @@ class OutOfMemory(SettingsWay):
     def check_mended(self, site: Site, wanted: Mapping[str, Any], seen: JSON) -> JSON:
         """Writes go through, unless somebody else has set a limit."""
         found = super().check_mended(site, wanted, seen)
-        return found if "now" in found else {**found, "write": accepted(site)}
+        return found if "now" in found else {**found, "write": accepted(site, "OOM")}
 
 
 def used(server: Conversation) -> int:

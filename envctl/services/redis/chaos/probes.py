@@ -77,16 +77,20 @@ def refused(act: Callable[[], object], word: str) -> str:
     raise NotReady("what should be refused is not")
 
 
-def accepted(site: Site) -> str:
-    """See that a write is let through.
+def accepted(site: Site, word: str) -> str:
+    """See that a write is let through, or refused for a reason of its own: other faults may be in force.
 
     Raises:
-        NotReady: it is refused.
+        NotReady: it is refused with that word.
 
     """
     with Conversation(site.at, identity(site)) as app:
-        app.ask(*harmless_write())
-    return "accepted"
+        (reply,) = app.ask_all([harmless_write()])
+    if not isinstance(reply, Refusal):
+        return "accepted"
+    if word in str(reply):
+        raise reply
+    return f"refused for another reason: {reply}"
 
 
 def ended(one: Conversation) -> bool:

@@ -79,7 +79,7 @@ class ReadOnly(SettingsWay):
             return {**found, "role": f"replica of {role['master_host']}, which somebody else has set, and left"}
         kept = seen["replid"] in (role["master_replid"], role["master_replid2"])
         known = "known still" if kept else "another: Redis was started anew"
-        return {**found, "role": "master", "write": accepted(site), "replication id of before": known}
+        return {**found, "role": "master", "write": accepted(site, "READONLY"), "replication id of before": known}
 
 
 def replication(server: Conversation) -> dict[str, str]:
