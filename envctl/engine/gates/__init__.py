@@ -4,9 +4,10 @@ part, and import nothing but one another.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
-_SHARED = ("standing", "nfqueue", "rules", "requests")
+_IMPORTS = re.compile(r"^from envctl\.engine\.gates(?:\.(\w+))? import (.+)$", re.MULTILINE)
 
 _RUN = """
 import sys, types
@@ -21,9 +22,20 @@ exec(compile({text!r}, {name!r}, "exec"), {{"__name__": "__main__"}})
 
 def program(name: str) -> str:
     """The text of a gate, as `python3 -c` takes it."""
-    folder = Path(__file__).parent
-    shared = [(one, (folder / f"{one}.py").read_text()) for one in _SHARED]
-    return _RUN.format(package=__name__, shared=shared, text=(folder / f"{name}.py").read_text(), name=name)
+    texts: dict[str, str] = {}
+    _gather(name, texts)
+    text = texts.pop(name)
+    return _RUN.format(package=__name__, shared=list(texts.items()), text=text, name=name)
+
+
+def _gather(name: str, texts: dict[str, str]) -> None:
+    """Add the texts of a gate and of what it imports, which come before it."""
+    text = (Path(__file__).parent / f"{name}.py").read_text()
+    for module, names in _IMPORTS.findall(text):
+        for one in [module] if module else [word.split()[0] for word in names.split(",")]:
+            if one not in texts:
+                _gather(one, texts)
+    texts[name] = text
 
 
 def inside(pid: int, *command: object) -> list[str]:

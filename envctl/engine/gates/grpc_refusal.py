@@ -4,10 +4,9 @@
     python3 -c … state NAME
     python3 -c … end NAME
 
-`begin` returns when the gate stands: the process that answers in the server's place, and an nftables table NAME of its
-own that leads new connections to it (loopback excepted) and resets those that were there before. The gate ends after
-SECONDS, by SIGTERM, or when the server's process PID does, and takes its table with it; after its own SIGKILL the
-kernel forgets the port in the table when SECONDS are over. `end` is idempotent. Each prints one line of JSON.
+`begin` returns when the gate stands: the process that answers in the server's place, and the way to it (`redirect`) by
+the table NAME. The gate ends after SECONDS, by SIGTERM, or when the server's process PID does, and takes its table with
+it; soon after its own SIGKILL the kernel leads nobody to it any more. `end` is idempotent. Each prints a line of JSON.
 
 HTTP/2 by RFC 9113: no header is decoded, and what is sent is one trailers-only answer for each call.
 """
@@ -17,37 +16,20 @@ from __future__ import annotations
 import json
 import os
 import select
-import signal
-import socket
-import subprocess
 import sys
 import time
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
-from envctl.engine.gates import standing
+from envctl.engine.gates import redirect, standing
+
+if TYPE_CHECKING:
+    import socket
 
 _PREFACE, _HEADER = 24, 9
 _DATA, _HEADERS, _SETTINGS, _PING, _GOAWAY, _WINDOW, _CONTINUATION, _RESET = 0x0, 0x1, 0x4, 0x6, 0x7, 0x8, 0x9, 0x3
 _ACK, _END_STREAM, _END_HEADERS = 0x1, 0x1, 0x4
 _LAST_STREAM, _LOOK = (1 << 31) - 1, 0.2
-_TABLE = """
-table ip {name} {{
-  set gated {{ type inet_service; flags timeout; elements = {{ {port} timeout {seconds}s }}; }}
-  chain lead {{ type nat hook prerouting priority dstnat - 1; policy accept;
-    iifname != "lo" tcp dport @gated redirect to :{gate};
-  }}
-  chain cut {{ type filter hook input priority filter; policy accept;
-    iifname != "lo" tcp dport @gated reject with tcp reset;
-  }}
-}}
-"""
-
-
-def _run(*command: str, text: str = "") -> str:
-    done = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise OSError(f"{' '.join(command)}: {done.stderr.strip()}")
-    return done.stdout
 
 
 def frame(kind: int, flags: int, stream: int, content: bytes = b"") -> bytes:
@@ -105,8 +87,7 @@ class Gate:
 
     def __init__(self, status: int, message: str) -> None:
         self._answer = (status, message)
-        # All addresses: a redirected connection arrives at that of its interface.
-        self.listener = socket.create_server(("0.0.0.0", 0), backlog=128)  # noqa: S104
+        self.listener = redirect.listen()
         self.port: int = self.listener.getsockname()[1]
         self._poll = select.poll()
         self._poll.register(self.listener, select.POLLIN)
@@ -114,7 +95,7 @@ class Gate:
 
     def serve(self, seconds: float) -> None:
         """Answer whoever speaks within this time."""
-        for descriptor, _ in self._poll.poll(seconds * 1000):
+        for descriptor, _ in redirect.polled(self._poll.poll, seconds * 1000):
             if descriptor == self.listener.fileno():
                 self._accept()
             else:
@@ -148,61 +129,17 @@ class Gate:
         client.close()
 
 
-def _standing(name: str) -> bool:
-    return f"table ip {name}\n" in _run("nft", "list", "tables")
-
-
-def _remove(name: str) -> None:
-    if _standing(name):
-        with suppress(OSError):  # another one was faster; `state` sees it where it was not
-            _run("nft", "delete", "table", "ip", name)
-
-
 def begin(name: str, port: int, pid: int, seconds: int, answer: tuple[int, str]) -> None:
     """Put the gate up, and leave it to itself."""
-    reader, writer = os.pipe()
-    if os.fork():
-        os.close(writer)
-        with os.fdopen(reader) as report:
-            said = report.read()
-        sys.stdout.write(said)
-        sys.exit(0 if said else 1)
-    os.setsid()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    gate = Gate(*answer)
-    try:
-        standing.note(name)
-        _run("nft", "-f", "-", text=_TABLE.format(name=name, port=port, seconds=seconds, gate=gate.port))
-        live = f"state established sport = :{port} and not ( dst 127.0.0.0/8 or dst ::ffff:127.0.0.0/104 )"
-        # A kernel that cannot do this cuts them by the table's second rule, when they next say something.
-        cut = len(_run("ss", "-KHt", *live.split()).splitlines())
-        os.write(writer, json.dumps({"port": gate.port, "cut": cut}).encode())
-        os.close(writer)
-        _detach()
-        _watch(gate, pid, seconds)
-    finally:
-        _remove(name)
-        gate.close()
-        standing.forget(name)
+    gate, last = Gate(*answer), time.monotonic() + seconds
+    way = redirect.Redirect(name, port, gate.port)
 
+    def serve() -> None:
+        while time.monotonic() < last and os.path.exists(f"/proc/{pid}"):  # noqa: PTH110
+            way.renew()
+            gate.serve(_LOOK)
 
-def _detach() -> None:
-    """Let go of the streams, for which whoever started this waits."""
-    nowhere = os.open(os.devnull, os.O_RDWR)
-    for stream in (0, 1, 2):
-        os.dup2(nowhere, stream)
-
-
-def _watch(gate: Gate, pid: int, seconds: float) -> None:
-    end = time.monotonic() + seconds
-    while time.monotonic() < end and os.path.exists(f"/proc/{pid}"):  # noqa: PTH110
-        gate.serve(_LOOK)
-
-
-def end(name: str) -> None:
-    """Take the gate down: first the way to it, then itself."""
-    _remove(name)
-    standing.stop(name)
+    redirect.begin(name, way, serve, gate.close)
 
 
 def main(verb: str, name: str, *rest: str) -> None:
@@ -212,8 +149,8 @@ def main(verb: str, name: str, *rest: str) -> None:
         begin(name, int(port), int(pid), int(seconds), (int(status), message))
         return
     if verb == "end":
-        end(name)
-    sys.stdout.write(json.dumps({"table": _standing(name), "alive": bool(standing.alive(name))}))
+        redirect.end(name)
+    sys.stdout.write(json.dumps({"table": redirect.stands(name), "alive": bool(standing.alive(name))}))
 
 
 if __name__ == "__main__":

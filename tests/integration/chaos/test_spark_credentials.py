@@ -84,7 +84,10 @@ def _in_another_container(env: Environment, engine: docker.DockerClient) -> str:
     [network] = site.hands.inspect(site.container.id)["NetworkSettings"]["Networks"]
     token = site.at.app.password if site.at.app else ""
     return engine.containers.run(
-        site.hands._image(), ["python3", "-c", PEER, token], network=network, remove=True
+        site.hands.inspect(site.hands.surgeon(env.name))["Config"]["Image"],
+        ["python3", "-c", PEER, token],
+        network=network,
+        remove=True,
     ).decode()
 
 
@@ -132,7 +135,7 @@ def test_the_servers_network_is_the_same_before_and_after(env: Environment) -> N
     before = _network(env)
     with env.chaos.revoke_credentials("spark-connect") as revoked:
         rules, sockets = _network(env)
-        assert f"table ip {revoked.evidence['gate']}" in rules
+        assert f"table inet {revoked.evidence['gate']}" in rules
         assert set(before[0].splitlines()) <= set(rules.splitlines())
         assert len(sockets.splitlines()) == len(before[1].splitlines()) + 1
     assert _network(env) == before
@@ -170,15 +173,18 @@ def test_it_ends_with_the_process_that_holds_it_though_that_was_killed(
     assert _network(env) == before
 
 
-def test_healing_removes_what_a_killed_gate_has_left(env: Environment, session: SparkSession) -> None:
-    """Its rules stay for a while; nobody answers behind them."""
+def test_healing_removes_what_a_killed_gate_has_left(
+    env: Environment, session: SparkSession, eventually: Callable[..., None]
+) -> None:
+    """Its rules stay, and soon lead nobody to it any more."""
     before = _network(env)
     with env.chaos.revoke_credentials("spark-connect") as revoked:
         site = _site(revoked)
         found = site.hands.operate(env.name, ["cat", f"/run/{revoked.evidence['gate']}.json"])
         pid = json.loads(found.output)["pid"]
         assert site.hands.operate(env.name, ["bash", "-c", f"kill -KILL {pid}"]).exit_code == 0
-        assert f"table ip {revoked.evidence['gate']}" in _network(env)[0]
+        assert f"table inet {revoked.evidence['gate']}" in _network(env)[0]
+        eventually(lambda: _assert(_count(session) == 7))
     assert _network(env) == before
     assert _count(session) == 7
 
@@ -188,10 +194,10 @@ def test_the_gate_opens_by_itself_when_nobody_is_left_to_heal(
 ) -> None:
     """It has a time limit of its own, a little after the fault's."""
     from envctl.chaos import injecting
-    from envctl.services.spark_connect.chaos import credentials
+    from envctl.services import gated
 
     monkeypatch.setattr(injecting.warden, "ensure", lambda _: None)
-    monkeypatch.setattr(credentials, "_GRACE", 2)
+    monkeypatch.setattr(gated, "_GRACE", 2)
     before = _network(env)
     _end_warden(env)
     env.chaos.revoke_credentials("spark-connect", duration="1s")

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import secrets
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from envctl.engine.gates import inside, program
 from envctl.errors import FaultUnfit
-from envctl.model import State
-from envctl.protocols import Lost, NotReady
+from envctl.protocols import NotReady
+from envctl.services import gated
 from envctl.services.spark_connect.chaos.witness import Witness
 from envctl.services.spark_connect.rpc import ask_version
 from envctl.services.wire import app_of
@@ -26,8 +23,8 @@ _UNAUTHENTICATED = 16
 _WORDS = "Invalid authentication token"
 """What Spark 4.1 itself says to a wrong token, status and words."""
 
-_GRACE = 15
-"""Seconds beyond the fault's own after which the gate opens by itself, when nobody is left to heal."""
+GATE = "grpc_refusal"
+"""The program that refuses."""
 
 _TRY = 5.0
 
@@ -55,26 +52,16 @@ class SparkCredentials:
                 "Spark Connect knows one token and nobody's name: a user is what a client calls itself",
                 f"leave --user out: whoever has the token is {app.username!r}",
             )
-        started_at = site.running().started_at
+        record = gated.planned(site)
         witness = Witness(site.at, app)
         server_side = witness.ask()
         site.kept["witness"] = witness
-        return {
-            "gate": f"envctl_{secrets.token_hex(4)}",
-            "seconds": round(site.lasts) + _GRACE,
-            "started_at": started_at,
-            "session": witness.session,
-            "server_side_session": server_side,
-        }
+        return {**record, "session": witness.session, "server_side_session": server_side}
 
     def revoke(self, site: Site, user: str, mode: str, record: JSON) -> None:
         """Put the gate up, and cut the connections that were there before it."""
         del user, mode
-        pid = self._server(site, record)
-        port = next(iter(site.service.ports.values()))
-        limits = (port, pid, record["seconds"])
-        said = self._gate(site, pid, "begin", record["gate"], *limits, _UNAUTHENTICATED, _WORDS)
-        site.kept["cut"] = said["cut"]
+        site.kept["cut"] = gated.ask(site, record, GATE, "begin", _UNAUTHENTICATED, _WORDS)["cut"]
 
     def check_revoked(self, site: Site, user: str, mode: str, record: JSON) -> JSON:
         """A new session, and the live one on its own connection, are refused."""
@@ -88,47 +75,15 @@ class SparkCredentials:
     def restore(self, site: Site, user: str, mode: str, record: JSON) -> None:
         """Take the gate down."""
         del user, mode
-        self._gate(site, self._server(site, record), "end", record["gate"])
+        gated.ask(site, record, GATE, "end")
 
     def check_restored(self, site: Site, user: str, mode: str, record: JSON) -> JSON:
         """The token works again, in the very session of before; nothing of the gate is left."""
         del user, mode
-        left = self._gate(site, self._server(site, record), "state", record["gate"])
-        if left["table"] or left["alive"]:
-            raise NotReady(f"the gate {record['gate']} is still there: {left}")
+        gated.require_gone(gated.ask(site, record, GATE, "state"), record)
         ask_version(site.at, app_of(site.at), _TRY)
-        witness = site.kept.get("witness")
-        if not isinstance(witness, Witness):
-            witness = Witness(site.at, app_of(site.at), record["session"])
-            site.kept["witness"] = witness
-        if (found := witness.ask()) != record["server_side_session"]:
-            raise NotReady(f"the session from before is gone: wanted {record['server_side_session']}, found {found}")
-        witness.release()
+        require_same(site, record["session"], record["server_side_session"])
         return {"token": "accepted", "session": "the same", "gate": "gone"}
-
-    def _server(self, site: Site, record: JSON) -> int:
-        """The server's process, which is still the one of the record.
-
-        Raises:
-            Lost: it ended, and with its network namespace the gate.
-
-        """
-        now = site.now()
-        if now.started_at != record["started_at"] or now.state not in {State.RUNNING, State.PAUSED}:
-            raise Lost(f"its container is {now.state}, started {now.started_at}: the gate went with the network")
-        return site.hands.pid(site.container.id)
-
-    def _gate(self, site: Site, pid: int, *arguments: object) -> dict[str, Any]:
-        """Run the gate's program where the server's network is; what it says.
-
-        Raises:
-            NotReady: it failed; with its last line.
-
-        """
-        done = site.hands.operate(site.environment, inside(pid, "python3", "-c", program("grpc_refusal"), *arguments))
-        if done.exit_code:
-            raise NotReady(done.output.strip().rpartition("\n")[2] or f"the gate ended with code {done.exit_code}")
-        return dict(json.loads(done.output.rpartition("\n")[2]))
 
 
 def _refusal(act: Callable[[], object], what: str) -> str:
@@ -145,6 +100,21 @@ def _refusal(act: Callable[[], object], what: str) -> str:
             return str(said)
         raise
     raise NotReady(f"{what} still works")
+
+
+def require_same(site: Site, session: str, server_side: str) -> None:
+    """See that the session is the one that it was, and end it.
+
+    Raises:
+        NotReady: it is not, or the server does not say.
+
+    """
+    witness = site.kept.get("witness")
+    if not isinstance(witness, Witness):
+        witness = site.kept["witness"] = Witness(site.at, app_of(site.at), session)
+    if (found := witness.ask()) != server_side:
+        raise NotReady(f"the session from before is gone: wanted {server_side}, found {found}")
+    witness.release()
 
 
 if TYPE_CHECKING:
