@@ -33,6 +33,7 @@ from envctl.faults.slow_disk import SlowDisk
 from envctl.faults.stop import Stop
 from envctl.faults.ways.cut_output_buffers import CutOutputBuffers
 from envctl.faults.ways.exhaust_connections import ExhaustConnections
+from envctl.faults.ways.fail_requests import FailRequests
 from envctl.faults.ways.out_of_memory import OutOfMemory
 from envctl.faults.ways.read_only import ReadOnly
 from envctl.faults.ways.reject_produce import RejectProduce
@@ -88,6 +89,7 @@ FAULTS: Mapping[str, type[Fault]] = MappingProxyType(
             SlowDisk,
             ReadOnlyDisk,
             ClockSkew,
+            FailRequests,
             Latency,
             Partition,
             Refuse,

@@ -12,6 +12,7 @@ from envctl.services.minio.chaos.clock import MinioClock
 from envctl.services.minio.chaos.credentials import MinioCredentials
 from envctl.services.minio.chaos.disk import MinioDisk
 from envctl.services.minio.chaos.transactions import MinioTransactions
+from envctl.services.minio.chaos.ways import MinioWays
 from envctl.services.wire import admin_of, app_of
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ class MinioHandle:
         return minio.Minio(self.endpoint.address, **{**known, **options})
 
 
-class Minio(MinioCredentials, MinioTransactions, MinioDisk, MinioClock):
+class Minio(MinioCredentials, MinioTransactions, MinioDisk, MinioClock, MinioWays):
     """MinIO with one drive."""
 
     name = "minio"
