@@ -20,13 +20,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One fault on one service: `possible`, or the `reason` why not; `summary` is the fault's own line."""
+    """One fault on one service: `possible`, or the `reason` why not; `summary` is the fault's own line, `by` what
+    it would be done where there are several ways.
+    """
 
     fault: str
     service: str
     possible: bool
     reason: str
     summary: str
+    by: str = ""
 
 
 def rows(ward: Ward, services: Sequence[str] = ()) -> list[Row]:
@@ -53,10 +56,12 @@ def rows(ward: Ward, services: Sequence[str] = ()) -> list[Row]:
 
 
 def _row(ward: Ward, residents: Residents | None, fault: type[Fault], name: str, service: Service) -> Row:
-    reason = fault.unfit(service)
+    reason, by = fault.unfit(service), ""
     if not reason and residents is not None:
         try:
-            reason = fault().obstacle(ward.site(name, among=residents))
+            site = ward.site(name, among=residents)
+            reason = fault().obstacle(site)
+            by = "" if reason else fault().by(site)
         except (EnvctlError, NotReady) as error:
             reason = f"cannot be told: {error}".partition("\n")[0]
-    return Row(fault.name, name, not reason, reason, fault.summary)
+    return Row(fault.name, name, not reason, reason, fault.summary, by)

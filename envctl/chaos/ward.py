@@ -34,7 +34,7 @@ class Ward:
     @cached_property
     def hands(self) -> Hands:
         """What acts on containers."""
-        return Hands(self.engine, self._shop)
+        return Hands(self.engine, self._shop, self.folder.path / "abilities.json")
 
     def residents(self) -> Residents:
         """The services as they are now.

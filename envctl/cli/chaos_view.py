@@ -66,7 +66,11 @@ def matrix(rows: Sequence[Row]) -> str:
             reasons.setdefault((row.fault, row.reason), []).append(row.service)
     lines = [f"  {fault} on {', '.join(names)}: {reason}" for (fault, reason), names in reasons.items()]
     table = output.table(["fault", *services], cells)
-    return "\n".join([table, *(["", "why not:", *lines] if lines else []), "", "`envctl chaos FAULT --help` says more"])
+    means = [
+        f"  {fault} by {text}" for fault, text in dict.fromkeys((row.fault, row.by) for row in rows if row.by)
+    ]
+    parts = [table, *(["", "why not:", *lines] if lines else []), *(["", "how:", *means] if means else [])]
+    return "\n".join([*parts, "", "`envctl chaos FAULT --help` says more"])
 
 
 def in_force(entries: Sequence[Mapping[str, Any]]) -> str:

@@ -6,7 +6,9 @@ from __future__ import annotations
 
 import json
 import math
+import secrets
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, cast
 
 from envctl.engine import operations
@@ -18,40 +20,38 @@ from envctl.protocols import NotReady
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
 
     from envctl.engine.conversation import Conversation
     from envctl.engine.docker_engine import DockerEngine
     from envctl.engine.images import Workshop
 
+Abilities = dict[str, tuple[bool | None, str]]
+
 _LONGEST = 120.0
 """Seconds for a command. The engine (20.10) may keep the stream of one open for ever whose container was removed."""
 
 _TRY = """
-import os, subprocess, sys
-try:
-    print(open("/run/envctl-abilities.json").read())
-except FileNotFoundError:
-    command = ["unshare", "--net", "python3", "-c", sys.argv[1]]
-    said = subprocess.run(command, capture_output=True, text=True, check=True)
-    with open("/run/envctl-abilities.new", "w") as stream:
-        stream.write(said.stdout)
-    os.replace("/run/envctl-abilities.new", "/run/envctl-abilities.json")
-    print(said.stdout)
+import subprocess, sys
+subprocess.run(["unshare", "--net", "python3", "-c", sys.argv[1]], check=True)
 """
-"""Tries what a kernel can do in a scratch namespace, or says what an earlier one found."""
+"""Tries what a kernel can do, in a scratch namespace."""
 
 
 class Hands:
     """Acts on containers by id; each is idempotent where the engine's is. `shop` builds the surgeon's image where it
     is missing.
 
+    What it finds out about the kernel is kept in the file `notes`, for the next process.
+
     Raises (all methods): EngineError when the engine cannot be asked, or refuses; NotReady where the container is not
     there, or not in a state in which this can be done.
     """
 
-    def __init__(self, engine: DockerEngine, shop: Callable[[], Workshop]) -> None:
+    def __init__(self, engine: DockerEngine, shop: Callable[[], Workshop], notes: Path | None = None) -> None:
         self._engine, self._sidecars = engine, Sidecars(engine, shop)
-        self._abilities: dict[str, Mapping[str, tuple[bool | None, str]]] = {}
+        self._abilities: dict[str, Abilities] = {}
+        self._notes = notes
 
     def kill(self, container: str, signal: str = "SIGKILL") -> None:
         """Send a signal to the main process. To the engine that is a stop by hand: no restart policy acts after it."""
@@ -195,14 +195,31 @@ class Hands:
             raise NotReady(done.output.strip().rpartition("\n")[2] or f"exit code {done.exit_code}")
         return json.loads(done.output or "null")
 
-    def abilities(self, environment: str) -> Mapping[str, tuple[bool | None, str]]:
+    def abilities(self, environment: str) -> Abilities:
         """What the engine's kernel can do to networks, tried out (see `doctor.kernel_probe`): name → able, what the
-        system said. Tried once for each surgeon, which remembers it.
+        system said. Tried once for each surgeon.
         """
         surgeon = self.surgeon(environment)
         if surgeon not in self._abilities:
+            self._abilities |= self._noted()
+        if surgeon not in self._abilities:
             self._abilities[surgeon] = self.operate_python(environment, _TRY, PROGRAM.read_text())
+            self._note({surgeon: self._abilities[surgeon]})
         return self._abilities[surgeon]
+
+    def _noted(self) -> dict[str, Abilities]:
+        """What another process has found; nothing where it cannot be read."""
+        with suppress(OSError, ValueError):
+            return dict(json.loads(self._notes.read_text())) if self._notes else {}
+        return {}
+
+    def _note(self, found: Mapping[str, Abilities]) -> None:
+        """For other processes; where nothing can be written they find it out themselves."""
+        if self._notes and self._notes.parent.is_dir():
+            with suppress(OSError):
+                fresh = self._notes.with_suffix(f".{secrets.token_hex(4)}")
+                fresh.write_text(json.dumps(found))
+                fresh.replace(self._notes)
 
     def converse(self, environment: str, command: Sequence[str]) -> Conversation:
         """Start a program in the surgeon and talk with it; it must end when its standard input does."""

@@ -151,6 +151,10 @@ class Fault(ABC):
         """
         return None
 
+    def by(self, site: Site) -> str:  # noqa: ARG002 - most have but one
+        """By what it would be done here, and what that is good for; empty where there is but one way."""
+        return ""
+
     def lapsed(self, site: Site, plan: JSON) -> str:  # noqa: ARG002 - most last as long as what they live in
         """Why it is not in force any more, though its time is not over; a quick look. Empty while it is."""
         return ""

@@ -2,7 +2,8 @@
 
 A probe of `kind` `connection`: `from` (a process id, in whose namespace it is opened), `address`, `port` and `wait`
 (seconds). One that was opened before the fault is kept, and looked at afterwards. Of `kind` `name`: `from`, `name` and
-`wait`; asked of Docker's DNS.
+`wait`; asked of Docker's DNS. Of kind `closing`: `from` opens a connection to `to`, at `address`, from its own `port`
+(None: any); then the `side` (`from` or `to`) closes it, and the other one has `wait` seconds to see that.
 """
 
 from __future__ import annotations
@@ -21,15 +22,17 @@ _RESOLVER = ("127.0.0.11", 53)
 _HEAD = struct.Struct(">HHHHHH")
 _ASKED = 0x0100
 """A question that wants recursion (RFC 1035)."""
+_MOMENT = 0.5
 _kept: dict[str, socket.socket] = {}
 
 
 def measure(probe: dict[str, Any]) -> dict[str, Any]:
     """Of a connection: what became of a `new` one (`connected`, `refused`, `nothing`) and of the `live` one that an
-    earlier look opened (`open`, `reset`, `closed`); of a name: `answered`, `refused`, `nothing`. With `ms`.
+    earlier look opened (`open`, `reset`, `closed`); of a name: `answered`, `refused`, `nothing`; of closing: `closed`,
+    `nothing`. With `ms`.
     """
     begin = time.monotonic()
-    told = _name(probe) if probe["kind"] == "name" else _connection(probe)
+    told = {"name": _name, "connection": _connection, "closing": _closing}[probe["kind"]](probe)
     return {**told, "ms": round((time.monotonic() - begin) * 1000, 2)}
 
 
@@ -48,6 +51,23 @@ def _connection(probe: dict[str, Any]) -> dict[str, Any]:
         told["new"] = "refused"
     _kept.setdefault(key, made)
     return told
+
+
+def _closing(probe: dict[str, Any]) -> dict[str, Any]:
+    with namespaces.of(probe["to"]):
+        listener = socket.create_server((probe["address"], 0))
+    with namespaces.of(probe["from"]):
+        opener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    with listener, opener:
+        if probe["port"]:
+            opener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            opener.bind((probe["own"], probe["port"]))
+        opener.settimeout(probe["wait"] + _MOMENT)
+        opener.connect(listener.getsockname())
+        accepted = listener.accept()[0]
+        closing, other = (opener, accepted) if probe["side"] == "from" else (accepted, opener)
+        closing.close()
+        return {"new": "closed" if select.select([other], [], [], probe["wait"])[0] else "nothing"}
 
 
 def _state(connection: socket.socket) -> str:

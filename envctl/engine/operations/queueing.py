@@ -28,7 +28,7 @@ def begin(wire: dict[str, Any]) -> dict[str, Any]:
     for family, tool in _FAMILIES.items():
         if family == "v4" or namespaces.speaks_ipv6():
             namespaces.run(f"{tool}-restore", "--noflush", "--wait", text=_rules(wire, family, tool))
-    return state(wire)
+    return {}
 
 
 def state(wire: dict[str, Any]) -> dict[str, Any]:
@@ -87,17 +87,22 @@ def _rules(wire: dict[str, Any], family: str, tool: str) -> str:
 
 
 def _matches(wire: dict[str, Any], family: str, direction: str) -> list[str]:
-    """Which packets: each address with each port, on either side, for TCP and UDP."""
+    """Which packets: each address with each port, on either side, for TCP and UDP or the one that is meant."""
     addresses = (
         [""] if wire[family] is None else [f"{'-s' if direction == 'in' else '-d'} {one}" for one in wire[family]]
     )
+    only = wire["how"].get("protocol")
     ends = [
         f"-p {protocol} {end} {port}"
         for port in wire["ports"]
-        for protocol in ("tcp", "udp")
+        for protocol in ([only] if only else ["tcp", "udp"])
         for end in ("--sport", "--dport")
     ]
-    return [f"{address} {match} {wire['how'].get('match', '')}" for address in addresses for match in ends or [""]]
+    return [
+        f"{address} {match} {wire['how'].get('match', '')}"
+        for address in addresses
+        for match in ends or [f"-p {only}" if only else ""]
+    ]
 
 
 def _free(saved: list[str], direction: str) -> tuple[str, str]:

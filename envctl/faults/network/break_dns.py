@@ -71,7 +71,7 @@ class BreakDns(InNamespace):
         del site
         if backend == "nfqueue":
             packets = {"delay": round(self.delay * 1e6)}
-            return {"packets": packets, "loopback": True, "match": "-p udp --dport 53"}
+            return {"packets": packets, "loopback": True, "protocol": "udp", "match": "--dport 53"}
         if self.mode == "time-out":
             # The answers: who asks would be told (EPERM) that a question was dropped.
             return {"loopback": True, "match": "meta l4proto { tcp, udp } th sport 53", "verdict": "drop"}

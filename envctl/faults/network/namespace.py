@@ -29,6 +29,14 @@ NEEDS: Mapping[str, tuple[str, ...]] = {
 }
 """What each back end needs of the kernel, by the names of `envctl doctor`."""
 
+LIMITS: Mapping[str, str] = {
+    "nfqueue": "exact to a millisecond on an idle machine",
+    "nft": "from the first packet on",
+    "tc": "within a tenth of the rate",
+    "ss": "at once",
+}
+"""What each was measured to be good for (bench/, docs/performance.md)."""
+
 _GRACE = 15
 """Seconds after the fault's time in which it is healed from here, before it ends by itself."""
 
@@ -114,6 +122,11 @@ class InNamespace(Fault):
         """The back end that is taken here; empty when none can be had."""
         able = site.hands.abilities(site.environment)
         return next((name for name in self.wanted_backends if all(able[need][0] for need in NEEDS[name])), "")
+
+    def by(self, site: Site) -> str:
+        """The back end, and what was measured of it."""
+        name = self.chosen(site)
+        return f"{name}: {self.backends[name]}; {LIMITS[name]}"
 
     def _missing(self, site: Site) -> str:
         able = site.hands.abilities(site.environment)

@@ -14,10 +14,13 @@ from envctl.protocols import NotReady
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from envctl.engine.addresses import Addresses
     from envctl.protocols import Service
     from envctl.site import Site
 
 _LONGEST = 60.0
+_LOOK = 0.1
+"""Seconds for which the end must not come; waiting for all of the delay would take as long."""
 
 
 @dataclass(frozen=True)
@@ -44,9 +47,20 @@ class SlowClose(ConnectionFault):
     def how(self, backend: str, site: Site) -> JSON:
         """What carries FIN."""
         del backend, site
-        return {"packets": {"delay": round(self.delay * 1e6)}, "match": "-p tcp --tcp-flags FIN FIN"}
+        return {"packets": {"delay": round(self.delay * 1e6)}, "protocol": "tcp", "match": "--tcp-flags FIN FIN"}
+
+    def probes(self, site: Site, wire: JSON, own: Addresses, other: Addresses) -> dict[str, JSON]:
+        """A connection of its own that is closed, seen from the other side for a moment."""
+        del site
+        ends = {"from": other.pid, "own": other.reached_from(own), "to": own.pid, "address": own.reached_from(other)}
+        port, wait = wire["ports"][0] if wire["ports"] else None, min(self.delay, _LOOK)
+        sides = {"in": "from", "out": "to"}
+        return {
+            f"end {way}": {"kind": "closing", **ends, "port": port, "side": sides[way], "wait": wait}
+            for way in wire["directions"]
+        }
 
     def judge(self, what: str, before: JSON, after: JSON) -> None:
-        """Connections come about as before; their ends are the clients' business."""
-        if before["new"] == "connected" and after["new"] != "connected":
-            raise NotReady(f"a new {what}: {after['new']}")
+        """What was closed is not seen to be closed."""
+        if before["new"] == "closed" and after["new"] != "nothing":
+            raise NotReady(f"{what}: it came after {after['ms']:g} ms")
