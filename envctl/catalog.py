@@ -32,8 +32,12 @@ from envctl.faults.revoke_credentials import RevokeCredentials
 from envctl.faults.slow_disk import SlowDisk
 from envctl.faults.stop import Stop
 from envctl.faults.ways.cut_output_buffers import CutOutputBuffers
+from envctl.faults.ways.executor_oom import ExecutorOom
 from envctl.faults.ways.exhaust_connections import ExhaustConnections
 from envctl.faults.ways.fail_requests import FailRequests
+from envctl.faults.ways.fail_tasks import FailTasks
+from envctl.faults.ways.interrupt_job import InterruptJob
+from envctl.faults.ways.lose_session import LoseSession
 from envctl.faults.ways.out_of_memory import OutOfMemory
 from envctl.faults.ways.read_only import ReadOnly
 from envctl.faults.ways.reject_produce import RejectProduce
@@ -109,6 +113,10 @@ FAULTS: Mapping[str, type[Fault]] = MappingProxyType(
             ReadOnly,
             CutOutputBuffers,
             ExhaustConnections,
+            InterruptJob,
+            FailTasks,
+            ExecutorOom,
+            LoseSession,
         )
     }
 )

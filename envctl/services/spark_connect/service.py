@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from envctl.errors import EnvctlError
 from envctl.services.spark_connect.chaos.credentials import SparkCredentials
+from envctl.services.spark_connect.chaos.ways import SparkWays
 from envctl.services.spark_connect.rpc import ask_version
 from envctl.services.wire import app_of
 
@@ -56,7 +57,7 @@ class SparkConnectHandle:
         return session
 
 
-class SparkConnect(SparkCredentials):
+class SparkConnect(SparkCredentials, SparkWays):
     """Spark 4.1 with its Connect server, all in one process."""
 
     name = "spark-connect"

@@ -1,1 +1,1 @@
-"""How Spark Connect can be hurt: its one token."""
+"""How Spark Connect can be hurt: its one token, and from inside its Java."""

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import uuid
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from envctl.protocols import NotReady
 from envctl.services.spark_connect.rpc import field, reason
 
 if TYPE_CHECKING:
+    from typing import Self
+
     from envctl.model import Endpoint, Identity
 
 _TIMEOUT = 10.0
@@ -33,7 +36,18 @@ class Witness:
         self._token = (("authorization", f"Bearer {identity.password}"),)
         self.session = session or str(uuid.uuid4())
         user = field(2, field(1, identity.username.encode()))
-        self._request = field(1, self.session.encode()) + user + field(3, b"envctl")
+        self._who = field(1, self.session.encode()) + user
+        self._request = self._who + field(3, b"envctl")
+
+    def __enter__(self) -> Self:
+        """As it is."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End the session and the connection, as far as they are there."""
+        with suppress(NotReady):
+            self._call("ReleaseSession", self._request)
+        self.close()
 
     def ask(self) -> str:
         """The server's own id of the session, which it makes where there is none."""
@@ -42,6 +56,19 @@ class Witness:
         if not found:
             raise NotReady("Spark does not say which session this is")
         return rest[:_LENGTH].decode(errors="replace")
+
+    def run(self, query: str, timeout: float = _TIMEOUT) -> None:
+        """Have Spark execute a query of at most 100 characters; what it answers is not kept."""
+        import grpc
+
+        # ExecutePlanRequest.plan (3), Plan.root (1), Relation.sql (10), SQL.query (1); client_type (4).
+        plan = field(3, field(1, field(10, field(1, query.encode()))))
+        rpc = self._channel.unary_stream("/spark.connect.SparkConnectService/ExecutePlan")
+        try:
+            for _ in rpc(self._who + plan + field(4, b"envctl"), timeout=timeout, metadata=self._token):
+                pass
+        except grpc.RpcError as error:
+            raise NotReady(reason(error)) from error
 
     def release(self) -> None:
         """End the session, and the connection."""

@@ -1,0 +1,49 @@
+import java.io.RandomAccessFile;
+import java.util.ArrayList;
+import java.util.List;
+
+/**
+ * Holds all of the heap but so much, from the moment it is put in force. It lets go when its file gets longer, too: to
+ * look at that takes no memory, which a request does.
+ */
+class EnvctlAgentHeap extends EnvctlAgent.Force {
+  private List<byte[]> held = new ArrayList<>(1 << 14);
+  private RandomAccessFile file;
+
+  EnvctlAgentHeap(EnvctlAgent.Wanted wanted) {
+    super(wanted);
+  }
+
+  @Override
+  void put() throws Exception {
+    file = new RandomAccessFile(wanted.get("lease"), "r");
+    long leave = wanted.number("leave");
+    System.gc();
+    // Large ones first: they go straight to where what lives long is kept.
+    for (int size : new int[] {1 << 24, 1 << 20, 1 << 17}) {
+      while (EnvctlAgent.free() - size >= leave && hold(size)) {
+        hurt.addAndGet(size);
+      }
+    }
+    System.gc();
+  }
+
+  private boolean hold(int size) {
+    try {
+      return held.add(new byte[size]);
+    } catch (OutOfMemoryError full) {
+      return false;
+    }
+  }
+
+  @Override
+  boolean look() throws Exception {
+    return file.length() == 0;
+  }
+
+  @Override
+  void undo() throws Exception {
+    held = null;
+    file.close();
+  }
+}
