@@ -24,6 +24,7 @@ from envctl.faults.network.latency import Latency
 from envctl.faults.network.partition import Partition
 from envctl.faults.network.refuse import Refuse
 from envctl.faults.network.slow_close import SlowClose
+from envctl.faults.network.throttle import Throttle
 from envctl.faults.oom_kill import OomKill
 from envctl.faults.pause import Pause
 from envctl.faults.read_only_disk import ReadOnlyDisk
@@ -94,6 +95,7 @@ FAULTS: Mapping[str, type[Fault]] = MappingProxyType(
             ReadOnlyDisk,
             ClockSkew,
             FailRequests,
+            Throttle,
             Latency,
             Partition,
             Refuse,

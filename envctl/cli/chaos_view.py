@@ -25,6 +25,7 @@ _METAVARS: dict[Kind, str] = {
     values.count: "N",
     values.duration: "TIME",
     values.size: "SIZE",
+    values.rate: "RATE",
     values.percent: "PERCENT",
 }
 _UNITS = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
@@ -49,6 +50,8 @@ def _default(option: Option) -> str:
         return _TRUTH[value]
     if isinstance(value, int) and value and metavar(option) == "SIZE":
         return f"{value >> 20}MiB"
+    if isinstance(value, int) and metavar(option) == "RATE":
+        return f"{value / 1e6:g}mbit"
     if isinstance(value, float) and metavar(option) in {"TIME", "DURATION", "OFFSET"}:
         unit, factor = next(((unit, factor) for unit, factor in _UNITS if value % factor == 0), ("ms", 0.001))
         return f"{value / factor:g}{unit}"
@@ -66,9 +69,7 @@ def matrix(rows: Sequence[Row]) -> str:
             reasons.setdefault((row.fault, row.reason), []).append(row.service)
     lines = [f"  {fault} on {', '.join(names)}: {reason}" for (fault, reason), names in reasons.items()]
     table = output.table(["fault", *services], cells)
-    means = [
-        f"  {fault} by {text}" for fault, text in dict.fromkeys((row.fault, row.by) for row in rows if row.by)
-    ]
+    means = [f"  {fault} by {text}" for fault, text in dict.fromkeys((row.fault, row.by) for row in rows if row.by)]
     parts = [table, *(["", "why not:", *lines] if lines else []), *(["", "how:", *means] if means else [])]
     return "\n".join([*parts, "", "`envctl chaos FAULT --help` says more"])
 

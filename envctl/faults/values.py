@@ -13,6 +13,9 @@ Kind = Callable[[Any], Any]
 """Reads one value; raises UsageError, or ValueError with what it wants."""
 
 _SIZE = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,6})?)\s*([kmgt]?i?)b?", re.IGNORECASE)
+_RATE = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,6})?)\s*(?:([kKmMgG]?)bits?|([kKmMgG]?)B)(?:/s)?")
+_RATES = (8_000, 100_000_000_000)
+"""Bits a second, the least and the most that make sense."""
 _POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
 _TRUTH = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
 _PERCENT = 100.0
@@ -58,6 +61,18 @@ def size(value: Any) -> int:  # noqa: ANN401
         unit = found[2].lower()
         return int(float(found[1]) * (1024 if unit.endswith("i") else 1000) ** _POWERS[unit.removesuffix("i")])
     return count(value)
+
+
+def rate(value: Any) -> int:  # noqa: ANN401
+    """Bits a second, or a text with a unit: `1mbit` (10^6 bits), `100KB` (10^5 bytes)."""
+    wanted = "a rate such as 1mbit (bits) or 100KB (bytes a second), 8kbit to 100gbit"
+    if isinstance(value, str) and (found := _RATE.fullmatch(value.strip())):
+        bits = found[3] is None
+        value = float(found[1]) * 1000 ** _POWERS[(found[2] if bits else found[3]).lower()] * (1 if bits else 8)
+    number = _number(value, wanted)
+    if not _RATES[0] <= number <= _RATES[1]:
+        raise ValueError(wanted)
+    return int(number)
 
 
 def percent(value: Any) -> float:  # noqa: ANN401

@@ -3,6 +3,9 @@
 A probe: `from` and `to` (process ids, in whose namespaces the two ends are), `address` (of the receiving end), `port`
 (that one of the two ends must have, for the fault to see the packets; None: any) and `side` (which: `from` or `to`),
 `count`, `every` (seconds between two) and `size` (bytes).
+
+With `flood` they are sent as fast as can be, to see at what rate they come: `skip` (bytes that a shaper lets through at
+once), `overhead` (bytes of each datagram that count besides its own) and `wait` (seconds at most, for all of it).
 """
 
 from __future__ import annotations
@@ -19,11 +22,16 @@ from envctl.engine.operations import namespaces
 _HEAD = struct.Struct(">IQ")
 _GRACE = 0.02
 """Seconds to wait for what has not come, beyond what the probe says itself (`wait`)."""
+_SNDBUFFORCE, _RCVBUFFORCE = 32, 33
+"""SO_SNDBUFFORCE and SO_RCVBUFFORCE of asm-generic/socket.h: beyond the system's limits."""
+_ROOM, _MANY, _ENOUGH = 2400, 500, 9
+"""Bytes that the kernel reckons for a datagram; how many are sent one by one; how many tell a rate."""
 
 
 def measure(probes: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Each one's `sent`, `received`, `ms` (least, middle, most), `twice`, `late` (after one that was sent later) and
-    `broken`; or `problem`, where it cannot be measured.
+    `broken`; of a flood `sent`, `received`, and `rate` in bits a second where enough came to tell; or `problem`, where
+    it cannot be measured.
     """
     return [_measure(probe) for probe in probes]
 
@@ -36,6 +44,8 @@ def _measure(probe: dict[str, Any]) -> dict[str, Any]:
             source.connect((probe["address"], sink.getsockname()[1]))
         except OSError as error:
             return {"problem": str(error)}
+        if "flood" in probe:
+            return _told_of_flood(_flood(probe, source, sink), probe)
         return _told(_exchange(probe, source, sink), probe)
 
 
@@ -99,3 +109,40 @@ def _told(came: list[tuple[int, float, bool]], probe: dict[str, Any]) -> dict[st
     if times:
         told["ms"] = [round(times[0], 2), round(times[len(times) // 2], 2), round(times[-1], 2)]
     return told
+
+
+def _flood(probe: dict[str, Any], source: socket.socket, sink: socket.socket) -> list[float]:
+    """When each came. What is sent stays in the sender's buffer as long as a shaper holds it: it must have room."""
+    source.setsockopt(socket.SOL_SOCKET, _SNDBUFFORCE, probe["count"] * _ROOM)
+    sink.setsockopt(socket.SOL_SOCKET, _RCVBUFFORCE, probe["count"] * _ROOM)
+    data, sent, came = bytes(probe["size"]), 0, list[float]()
+    # One by one each has a time of its own; of many the sending itself must be fast.
+    at_once = 1 + probe["count"] // _MANY
+    end = time.monotonic() + probe["flood"]["wait"]
+    while len(came) < probe["count"] and (now := time.monotonic()) < end:
+        ready = select.select([sink], [source] if sent < probe["count"] else [], [], end - now)
+        for _ in range(min(at_once, probe["count"] - sent) if ready[1] else 0):
+            _send(source, data)
+            sent += 1
+        came += [arrival / 1e9 for _, arrival in _received(sink)]
+    return came
+
+
+def _told_of_flood(came: list[float], probe: dict[str, Any]) -> dict[str, Any]:
+    told: dict[str, Any] = {"sent": probe["count"], "received": len(came)}
+    weight, flood = probe["size"] + probe["flood"]["overhead"], probe["flood"]
+    later = came[flood["skip"] // weight + 1 :]
+    if len(later) >= _ENOUGH:
+        told["rate"] = round(8 * weight * _pace(later))
+    return told
+
+
+def _pace(came: list[float]) -> float:
+    """How many came in a second. A time is when one was taken, on a busy machine long after it came: so of the
+    first and of the last third the one counts that was taken the soonest, by an even pace between first and last.
+    """
+    even = (came[-1] - came[0]) / (len(came) - 1)
+    third = len(came) // 3
+    first = min(range(third), key=lambda place: came[place] - place * even)
+    last = min(range(len(came) - third, len(came)), key=lambda place: came[place] - place * even)
+    return (last - first) / max(came[last] - came[first], 1e-9)

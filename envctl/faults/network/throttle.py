@@ -1,0 +1,113 @@
+"""Leave a service little bandwidth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from envctl.faults.fault import JSON, parameter
+from envctl.faults.network.wire import DIRECTIONS, NetworkFault
+from envctl.faults.values import rate, size
+from envctl.protocols import NotReady
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from envctl.engine.addresses import Addresses
+    from envctl.protocols import Service
+    from envctl.site import Site
+
+_FRAME = 1600
+"""Bytes that must pass at once, or the largest packets never do."""
+_BURSTS = (4096, 10_000_000)
+"""Bytes that pass at once where nobody says how many, the least and the most."""
+_BURST = 0.02
+"""Seconds of the rate that pass at once: the kernel, on a busy machine, looks that late."""
+_QUEUE = 0.4
+"""Seconds of the rate that wait; what comes then is dropped, as by a bottleneck on the way. At least `_WAITING`."""
+_WAITING = 16_384
+_SPAN, _PACKETS, _FLOOD = 0.15, 12, 12_000_000
+"""How the rate is measured: for so many seconds or so many packets, by so many bytes at most."""
+_HEADERS = {"tc": 42, "nfqueue": 28}
+"""Bytes of a datagram that the back end counts besides its own: IP and UDP, and Ethernet's."""
+_SLACK = 0.1
+
+
+@dataclass(frozen=True)
+class Throttle(NetworkFault):
+    """Let no more than `rate` bits through each second, in each direction; the rest waits, and what would wait longer
+    than 0.4 s is dropped, as by a slow line. Nothing fails by itself; clients' time limits may.
+
+    Every packet counts with its headers: of 1 Mbit/s some 950 kbit/s are left for the bytes of a TCP connection.
+    All that is meant by `--peer` and `--port` shares the rate, in each network that the service is in.
+
+    Verified by datagrams of its own, which must come at that rate, within 10 %.
+    """
+
+    name: ClassVar[str] = "throttle"
+    summary: ClassVar[str] = "Leave it little bandwidth, each way."
+    backends: ClassVar[Mapping[str, str]] = {
+        "tc": "the kernel's own shapers",
+        "nfqueue": "a program in the service's network holds packets back",
+    }
+
+    rate: int = parameter(1_000_000, "How much passes: bits (1mbit) or bytes (100KB) a second.", kind=rate)
+    burst: int = parameter(
+        0, "How much passes at once after a pause; without it 20 ms of the rate, at least 4 kB.", kind=size
+    )
+    direction: str = parameter("both", "Which way; each has the rate.", choices=DIRECTIONS)
+
+    def problems(self, service: Service) -> Iterable[str]:
+        """A burst in which no packet has room, or that is never over."""
+        yield from super().problems(service)
+        if self.burst and not _FRAME <= self.burst <= _BURSTS[1]:
+            yield f"--burst: wanted {_FRAME}B to {_BURSTS[1] // 10**6}MB, found {self.burst}"
+
+    def claims(self, site: Site) -> Sequence[str]:
+        """One way of the service's network has one shaper."""
+        del site
+        return [f"shaping of what goes {way}" for way in ("in", "out") if self.direction in {way, "both"}]
+
+    def how(self, backend: str, site: Site) -> JSON:
+        """A token bucket, with a queue before it."""
+        waiting = self._at_once + max(_WAITING, round(self._bytes * _QUEUE))
+        if backend == "tc":
+            words = ["rate", f"{self.rate}bit", "burst", f"{self._at_once}b", "limit", f"{waiting}b"]
+            return {"leaf": ["tbf", *words]}
+        del site
+        return {"packets": {"rate": self._bytes, "burst": self._at_once, "limit": max(20, waiting // _FRAME)}}
+
+    def probes(self, site: Site, wire: JSON, own: Addresses, other: Addresses) -> dict[str, JSON]:
+        """A flood in each direction: more than passes at once, and what passes in a moment then."""
+        found = super().probes(site, wire, own, other)
+        return {
+            way: {**probe, **self._flood("tc" if "leaf" in wire["how"] else "nfqueue")} for way, probe in found.items()
+        }
+
+    def judge(self, what: str, before: JSON, after: JSON) -> None:
+        """They came at the rate that was asked for, and had come faster before."""
+        measured, earlier = after.get("rate", 0), before.get("rate", 0)
+        if not measured:
+            raise NotReady(f"{what}: only {after['received']} of {after['sent']} packets came")
+        if measured < self.rate * (1 - _SLACK) and earlier < self.rate:
+            raise NotReady(f"{what}: {earlier / 1e6:.4g} Mbit/s are all that could be measured without it")
+        if abs(measured / self.rate - 1) > _SLACK:
+            raise NotReady(f"{what}: {measured / 1e6:.4g} Mbit/s pass; {earlier / 1e6:.4g} did before")
+
+    @property
+    def _bytes(self) -> int:
+        return self.rate // 8
+
+    @property
+    def _at_once(self) -> int:
+        return self.burst or min(_BURSTS[1], max(_BURSTS[0], round(self._bytes * _BURST)))
+
+    def _flood(self, backend: str) -> JSON:
+        """Large packets, or at low rates small ones, so that it takes no longer than it must."""
+        headers = _HEADERS[backend]
+        wanted = min(_FLOOD, round(self._bytes * _SPAN))
+        length = min(1200, max(16, wanted // _PACKETS - headers))
+        count = (self._at_once // (length + headers)) + max(_PACKETS, wanted // (length + headers)) + 1
+        # Where others have used up the burst, it has to be waited for; and for what waits before it.
+        wait = (2 * self._at_once + _WAITING + wanted) / self._bytes + _QUEUE + 0.1
+        return {"count": count, "size": length, "flood": {"skip": self._at_once, "overhead": headers, "wait": wait}}
