@@ -13,6 +13,8 @@ _WITHOUT_BODY = {"204", "304"}
 class Length:
     """A body of so many bytes."""
 
+    outside = 0
+
     def __init__(self, size: int) -> None:
         self.size: int | None = size
         self._left = size
@@ -33,6 +35,8 @@ class Chunks:
     """A body in chunks: each with its size in a line before it, and lines after the last, which has no size."""
 
     size: int | None = None
+    outside = 0
+    """Bytes that were taken since the last of a chunk's own."""
     _SIZE, _DATA, _TRAILER = range(3)
 
     def __init__(self) -> None:
@@ -45,12 +49,13 @@ class Chunks:
         while place < len(data) and not self.over:
             if self._at == self._DATA:
                 taken = min(self._left, len(data) - place)
-                self._left, place = self._left - taken, place + taken
+                self._left, place, self.outside = self._left - taken, place + taken, 0
                 if not self._left:
                     self._at = self._SIZE
                 continue
             found = data.find(b"\n", place)
             end = len(data) if found < 0 else found + 1
+            self.outside += end - place
             self._line, place = (self._line + data[place:end])[-LONGEST_HEAD:], end
             if found >= 0:
                 self._end_of_line()
@@ -74,6 +79,7 @@ class Endless:
 
     size: int | None = None
     over = False
+    outside = 0
 
     def take(self, data: bytes | bytearray) -> int:
         """How many of the next bytes belong to it: all."""

@@ -142,6 +142,10 @@ class Refused(Exchange):
 class Cut(Exchange):
     """The connection breaks in the middle of the body: of the request's, where it has one, else of the answer's."""
 
+    def __init__(self, *arguments: Any) -> None:  # noqa: ANN401 - as above
+        super().__init__(*arguments)
+        self._between = bytearray()
+
     def _upload(self, streams: Streams) -> None:
         if not self.body.over:
             self._cut(self.body, streams.from_client, streams.to_server)
@@ -161,9 +165,11 @@ class Cut(Exchange):
             return
         last = _middle(body, self._after)
         taken = body.take(data[: max(0, last - self._moved)])
-        # Its end never comes, however long it should have been.
-        out += data[: taken - body.over]
-        del data[:taken]
+        # What is between two chunks waits for the next: behind the last one it is the body's end.
+        self._between += data[:taken]
+        comes = len(self._between) - body.outside
+        out += self._between[:comes]
+        del data[:taken], self._between[:comes]
         self._moved += taken
         self.breaks = body.over or self._moved >= last
 
