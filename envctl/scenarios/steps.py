@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from envctl.catalog import FAULTS
 from envctl.config.durations import seconds
 from envctl.errors import UsageError
+from envctl.faults.fault import options
 from envctl.scenarios.model import Background, Chance, Hurt, Labour, Serial, Step, Until, Wait
 
 if TYPE_CHECKING:
@@ -63,7 +65,7 @@ class Steps:
     def _fault(self, part: dict[str, Any], place: Place, when: Condition | None) -> Hurt:
         if "service" not in part:
             self._page.problem(place, "'service' is missing: a service's name, such as postgres")
-        given = {key.replace("-", "_"): value for key, value in (part.get("with") or {}).items()}
+        given = {_parameter(part["fault"], key): value for key, value in (part.get("with") or {}).items()}
         lasts = self._page.seconds(part, (*place, "for"), 0.0) or None
         meanwhile = self._each(part.get("while"), (*place, "while"))
         return Hurt(place, when, part["fault"], part.get("service") or "", given, lasts, meanwhile)
@@ -109,3 +111,10 @@ class Steps:
     def _run(self, part: dict[str, Any], place: Place, when: Condition | None) -> Labour:
         kind = part.get("background")
         return Labour(place, when, self._builder.work(part["run"], (*place, "run")), Background(kind) if kind else None)
+
+
+def _parameter(fault: str, written: str) -> str:
+    """The parameter's own name, for that of any of its options: `from` is `peer`."""
+    known = options(FAULTS[fault]) if fault in FAULTS else ()
+    also = next((option.name for option in known if option.also == f"--{written}"), written)
+    return also.replace("-", "_")
