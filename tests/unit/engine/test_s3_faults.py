@@ -91,11 +91,19 @@ class Upstream(BaseHTTPRequestHandler):
         """Nothing."""
 
 
+class Server(ThreadingHTTPServer):
+    """Says nothing of clients that break off, as many do here."""
+
+    daemon_threads = True
+
+    def handle_error(self, *_: object) -> None:
+        """Nothing."""
+
+
 @pytest.fixture(scope="module")
 def upstream() -> Iterator[int]:
     """A server's port."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Upstream)
-    server.daemon_threads = True
+    server = Server(("127.0.0.1", 0), Upstream)
     thread = threading.Thread(target=server.serve_forever, args=(0.05,))
     thread.start()
     yield server.server_port

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from envctl.services.spark_connect.chaos.heap import Heap
 from envctl.services.spark_connect.chaos.interrupting import Interrupting
+from envctl.services.spark_connect.chaos.requests import SparkRequests
 from envctl.services.spark_connect.chaos.sessions import Sessions
 from envctl.services.spark_connect.chaos.tasks import Tasks
 
@@ -25,6 +26,7 @@ class SparkWays:
             "fail-tasks": Tasks(),
             "executor-oom": Heap(),
             "lose-session": Sessions(),
+            "fail-requests": SparkRequests(),
         }
     )
 
