@@ -33,6 +33,7 @@ from envctl.faults.revoke_credentials import RevokeCredentials
 from envctl.faults.slow_disk import SlowDisk
 from envctl.faults.stop import Stop
 from envctl.faults.ways.cut_output_buffers import CutOutputBuffers
+from envctl.faults.ways.evict import Evict
 from envctl.faults.ways.executor_oom import ExecutorOom
 from envctl.faults.ways.exhaust_connections import ExhaustConnections
 from envctl.faults.ways.fail_requests import FailRequests
@@ -119,6 +120,7 @@ FAULTS: Mapping[str, type[Fault]] = MappingProxyType(
             FailTasks,
             ExecutorOom,
             LoseSession,
+            Evict,
         )
     }
 )

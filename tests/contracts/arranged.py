@@ -27,8 +27,16 @@ def _a_postgres_table(env: Environment) -> dict[str, Any]:
     return {"table": "faults"}
 
 
+def _redis_keys(env: Environment) -> dict[str, Any]:
+    """Some keys."""
+    with env.redis.client() as client:
+        client.mset({f"faults:{number}": number for number in range(20)})
+    return {"keys": 5}
+
+
 ARRANGED: Mapping[tuple[str, str], Callable[[Environment], dict[str, Any]]] = MappingProxyType(
     {
+        ("evict", "redis"): _redis_keys,
         ("lock", "postgres"): _a_postgres_table,
         ("reject-produce", "kafka"): _a_topic,
     }

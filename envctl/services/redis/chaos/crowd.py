@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 from envctl.engine.gates import inside, program
 from envctl.errors import FaultUnfit
 from envctl.protocols import NotReady
-from envctl.services.redis.chaos.aftermath import run_of
 from envctl.services.redis.chaos.conversation import Conversation, Refusal, text
 from envctl.services.redis.chaos.probes import close_live, identity, live, open_live
 from envctl.services.redis.chaos.settings import SettingsWay, change, current
@@ -49,6 +48,8 @@ class ExhaustConnections(SettingsWay):
             FaultUnfit: there is no room for as many as shall be kept.
 
         """
+        from envctl.services.redis.chaos.aftermath import run_of
+
         with Conversation(site.at, admin_of(site.at)) as server:
             (most,) = current(server, self.names).values()
             there, keep = _clients(server), wanted["keep"]

@@ -33,18 +33,24 @@ Picture = dict[Key, str]
 
 def of_all(server: Conversation, pattern: str) -> Picture | None:
     """Every key that matches, in all databases, but those that will expire; None where there are more than `LIMIT`."""
+    keys = all_keys(server, pattern or "*", LIMIT)
+    return None if keys is None else of(server, lasting(server, keys))
+
+
+def all_keys(server: Conversation, pattern: str, most: int) -> list[Key] | None:
+    """Every key that matches, in all databases; None where there are more than `most`."""
     keys: list[Key] = []
     for database in _databases(server):
         cursor = "0"
         server.ask("SELECT", str(database))
         while True:
-            cursor, found = server.ask("SCAN", cursor, "MATCH", pattern or "*", "COUNT", "1000")
+            cursor, found = server.ask("SCAN", cursor, "MATCH", pattern, "COUNT", "1000")
             keys += [(database, key) for key in found]
-            if len(keys) > LIMIT:
+            if len(keys) > most:
                 return None
             if text(cursor) == "0":
                 break
-    return of(server, lasting(server, keys))
+    return keys
 
 
 def of(server: Conversation, keys: Iterable[Key]) -> Picture:

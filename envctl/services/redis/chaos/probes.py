@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from envctl.protocols import NotReady
@@ -91,13 +90,3 @@ def accepted(site: Site, word: str) -> str:
     if word in str(reply):
         raise reply
     return f"refused for another reason: {reply}"
-
-
-def ended(one: Conversation) -> bool:
-    """Whether the server has closed a connection from which nothing is awaited."""
-    with suppress(Refusal):
-        try:
-            one.ask("PING")
-        except NotReady as reason:
-            return "no answer" not in str(reason)
-    return False

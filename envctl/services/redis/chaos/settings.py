@@ -6,12 +6,10 @@ of the command line by itself, and lost what was set by hand, with the fault or 
 
 from __future__ import annotations
 
-from contextlib import suppress
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from envctl.protocols import NotReady
-from envctl.services.redis.chaos.aftermath import run_of
 from envctl.services.redis.chaos.conversation import Conversation, text
 from envctl.services.redis.chaos.probes import close_live, open_live
 from envctl.services.wire import admin_of
@@ -46,6 +44,8 @@ class SettingsWay:
 
     def look(self, site: Site, wanted: Mapping[str, Any]) -> JSON:
         """The settings as they are."""
+        from envctl.services.redis.chaos.aftermath import run_of
+
         with Conversation(site.at, admin_of(site.at)) as server:
             before = current(server, self.names)
             return {
@@ -100,6 +100,8 @@ def compared(server: Conversation, seen: JSON) -> JSON:
         NotReady: some are still as the fault set them.
 
     """
+    from envctl.services.redis.chaos.aftermath import run_of
+
     now = current(server, seen["before"])
     if ours := _ours(now, seen):
         raise NotReady(f"{ours[0]} is still {now[ours[0]]!r}")
@@ -108,12 +110,6 @@ def compared(server: Conversation, seen: JSON) -> JSON:
     if others:
         return {"settings": "not what they were: somebody else's, and left", "now": others, **again}
     return {"settings": "equal", **again}
-
-
-def quietly_put_back(server: Conversation, seen: JSON) -> None:
-    """The same on the way out of a failure, which must not be hidden by another."""
-    with suppress(NotReady):
-        put_back(server, seen)
 
 
 def _ours(now: Mapping[str, str], seen: JSON) -> list[str]:
