@@ -61,14 +61,18 @@ class History:
             raise UsageError("a file for the history", f"{file}: {error.strerror}", "name another one") from error
 
     def say(self, event: str, **facts: object) -> None:
-        """Add a line: now, and what happened."""
+        """Add a line: now, and what happened; and tell whoever listens."""
+        self.note(event, **facts)
+        emit(event, **{name: fact for name, fact in facts.items() if name != "document"})
+
+    def note(self, event: str, **facts: object) -> None:
+        """Add a line, and tell nobody."""
         with self._lock:
             line = {"at": now(), "monotonic": round(time.monotonic(), 6), "event": event, "pid": os.getpid(), **facts}
             self._lines.append(line)
             if not self._stream.closed:
                 self._stream.write(_text(line))
                 self._stream.flush()
-        emit(event, **{name: fact for name, fact in facts.items() if name != "document"})
 
     def lines(self) -> list[dict[str, Any]]:
         """Its own lines so far."""

@@ -101,7 +101,7 @@ class Labour:
         self._job.abandon()
 
     def _say(self, deed: Deed, *, ok: bool) -> Deed:
-        self._notes.worked(deed)
+        self._notes.worked(deed, aside=not self._name.startswith("steps"))
         told = {"result": deed.result, "problem": deed.problem, "ms": round(deed.seconds * 1000)}
         self._notes.history.say("scenario.worked", place=self._name, work=deed.work, ok=ok, track=self._track, **told)
         return deed

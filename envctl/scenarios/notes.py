@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from envctl.scenarios.model import Role
 from envctl.scenarios.verdict import Deed, Outcome, ScenarioVerdict, Tally, Wound, moment
+from envctl.waiting import Deadline
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from envctl.scenarios.answers import Answer
     from envctl.scenarios.history import History
     from envctl.scenarios.model import Probe, Scenario
+    from envctl.scenarios.recovering import Recovering
 
 
 class Stopped(Exception):
@@ -36,7 +38,7 @@ class Notes:
         self._in_force: dict[str, str] = {}
         self._wounds: list[Wound] = []
         self._tried: set[str] = set()
-        self._lifted: float | None = None
+        self._lifting: Deadline | None = None
         self._tallies: dict[tuple[str, Role], Tally] = {}
         self._row: dict[str, int] = {}
         self._deeds: list[Deed] = []
@@ -47,15 +49,9 @@ class Notes:
         return time.monotonic() - self._began
 
     @property
-    def since_lifted(self) -> float:
-        """Seconds since the last fault was taken away, or since now where there was none."""
-        return 0.0 if self._lifted is None else self.clock - self._lifted
-
-    @property
-    def hurt(self) -> tuple[str, ...]:
-        """The services that were."""
-        with self._lock:
-            return tuple(dict.fromkeys(wound.service for wound in self._wounds))
+    def hurt(self) -> bool:
+        """Whether anything was."""
+        return bool(self._wounds)
 
     @property
     def ids(self) -> frozenset[str]:
@@ -81,20 +77,23 @@ class Notes:
             raise Stopped
 
     @contextmanager
-    def in_force(self, place: str, what: str) -> Iterator[None]:
-        """A fault is, in this block, or is about to be."""
+    def in_force(self, place: str, what: str, recovering: Recovering) -> Iterator[None]:
+        """A fault is, in this block, or is about to be; after the last one `recovering` begins."""
         with self._lock:
+            recovering.end()
             self._in_force[place] = what
         try:
             yield
         finally:
             with self._lock:
                 del self._in_force[place]
+                if not self._in_force and self._lifting is not None:
+                    recovering.begin(self._lifting, tuple(dict.fromkeys(wound.service for wound in self._wounds)))
 
     def lifting(self) -> None:
         """A fault is taken away from now on."""
         with self._lock:
-            self._lifted = self.clock
+            self._lifting = Deadline(self.scenario.recovery.within)
 
     def wounded(self, fault: str, service: str, identity: str) -> None:
         """A fault has taken effect."""
@@ -137,16 +136,19 @@ class Notes:
         if answer.holds:
             self.history.say("probe.held", **facts, value=answer.value)
         else:
-            self.history.say("probe.failed", **facts, problem=answer.problem)
+            # That it still fails is in the history; who looks on has heard of it.
+            tell = self.history.note if row > 1 else self.history.say
+            tell("probe.failed", **facts, problem=answer.problem)
         for rule in self.scenario.rules:
             if role is Role.DURING and rule.probe == probe.name and row == rule.fails:
                 times = f"{row} times in a row" if row > 1 else "once"
                 self.end(Outcome.ABORTED, f"{probe.name} failed {times}, the last time: {answer.problem}")
 
-    def worked(self, deed: Deed) -> None:
-        """Work is over."""
+    def worked(self, deed: Deed, *, aside: bool) -> None:
+        """Work is over; what was done `aside`, before and after the steps, is told only where it failed."""
         with self._lock:
-            self._deeds.append(deed)
+            if deed.problem or not aside:
+                self._deeds.append(deed)
 
     def verdict(self, seed: int, origin: str) -> ScenarioVerdict:
         """What all this comes to."""

@@ -7,22 +7,18 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from envctl.chaos.healing import heal_all
-from envctl.errors import EnvctlError
-from envctl.protocols import NotReady
 from envctl.scenarios.labour import Labours
 from envctl.scenarios.model import Background, Role
 from envctl.scenarios.notes import Notes, Stopped
 from envctl.scenarios.probing import Probing
 from envctl.scenarios.programs import Programs
+from envctl.scenarios.recovering import Recovering
 from envctl.scenarios.stepping import Stepping
 from envctl.scenarios.verdict import Outcome
 from envctl.scenarios.watching import Watching
 from envctl.site import Dice
-from envctl.waiting import TimedOut, until
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from envctl.chaos.ward import Ward
     from envctl.scenarios.history import History
     from envctl.scenarios.host import Host
@@ -46,7 +42,9 @@ class Running:
         self._labours = Labours(env, loaded.functions, programs, self._notes)
         dice = Dice(seed, dict(past.choices) if past else None)
         of_faults = past.of_faults if past else {}
-        self._stepping = Stepping(ward, self._notes, self._probing, self._labours, dice, of_faults)
+        self._recovering = Recovering(loaded.scenario, env, self._probing)
+        parts = (self._probing, self._labours, self._recovering)
+        self._stepping = Stepping(ward, self._notes, *parts, dice, of_faults)
         self._folder = str(loaded.functions.folder.absolute())
 
     def go(self) -> ScenarioVerdict:
@@ -112,43 +110,14 @@ class Running:
             raise Stopped
 
     def _recover(self) -> None:
-        """Wait until what was hurt is well again, as soon as it must be."""
-        rule, notes = self._scenario.recovery, self._notes
-        services = notes.hurt if rule.services is None else rule.services
-        names = [probe.name for probe in self._scenario.having(Role.AFTER)] if rule.probes is None else rule.probes
-        problem = self._services_problem(services) or self._probes_problem(names)
-        taken = notes.since_lifted
-        self._history.say("scenario.recovered", ok=not problem, ms=round(taken * 1000), problem=problem)
+        """Hear whether what was hurt was well again as soon as it must be."""
+        seconds, problem = self._recovering.result()
+        self._history.say("scenario.recovered", ok=not problem, ms=round(seconds * 1000), problem=problem)
         if problem:
-            notes.end(Outcome.NOT_RECOVERED, f"{rule.within:g} s after the last fault: {problem}")
+            reason = f"{self._scenario.recovery.within:g} s after the last fault: {problem}"
+            self._notes.end(Outcome.NOT_RECOVERED, reason)
             raise Stopped
-        notes.recovery = taken if notes.hurt else None
-
-    def _services_problem(self, services: Sequence[str]) -> str:
-        for service in services:
-            try:
-                self._env.wait_recovered(service, self._left())
-            except EnvctlError as error:
-                return f"{service} is not what it was: {error.found}"
-        return ""
-
-    def _probes_problem(self, names: Sequence[str]) -> str:
-        for name in names:
-            question = self._scenario.probes[name].question
-
-            def probe() -> None:
-                answer = self._probing.ask(question)  # noqa: B023 - called in this very turn
-                if not answer.holds:
-                    raise NotReady(answer.problem)
-
-            try:
-                until(probe, self._left(), name)
-            except TimedOut as error:
-                return f"{name} does not hold: {error.last}"
-        return "" if self._notes.since_lifted <= self._scenario.recovery.within else "it was well again too late"
-
-    def _left(self) -> float:
-        return max(0.1, self._scenario.recovery.within - self._notes.since_lifted)
+        self._notes.recovery = seconds if self._notes.hurt else None
 
     def _finish(self) -> None:
         """Wait for the work in the background; what is there to be stopped is told so."""
@@ -159,6 +128,7 @@ class Running:
 
     def _close(self) -> ScenarioVerdict:
         """End all work, heal what is left, clean up, write the history."""
+        self._recovering.end()
         for begun, _ in self._stepping.begun:
             begun.abandon()
         self._heal_rest()

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from envctl.scenarios.model import Condition
     from envctl.scenarios.notes import Notes
     from envctl.scenarios.probing import Probing
+    from envctl.scenarios.recovering import Recovering
     from envctl.site import Dice
 
 _SEEDS = 1 << 32
@@ -54,11 +55,12 @@ class Stepping:
         notes: Notes,
         probing: Probing,
         labours: Labours,
+        recovering: Recovering,
         dice: Dice,
         of_faults: Mapping[str, Mapping[str, Any]],
     ) -> None:
         self._ward, self._notes, self._probing, self._labours = ward, notes, probing, labours
-        self._dice, self._of_faults = dice, of_faults
+        self._recovering, self._dice, self._of_faults = recovering, dice, of_faults
         self.begun: list[tuple[Begun, Background]] = []
         self._kinds: dict[type[Step], Callable[[Any, Spot], None]] = {
             Hurt: self._hurt,
@@ -154,7 +156,7 @@ class Stepping:
         seed = self._whole(f"{name}.seed", 0, _SEEDS - 1)
         wish = Wish(seconds, seed, dict(self._of_faults.get(name, {})), owner.this_process())
         try:
-            with notes.in_force(name, str(step)):
+            with notes.in_force(name, str(step), self._recovering):
                 injection = inject(self._ward, fault, step.service, wish)
                 notes.wounded(step.fault, step.service, injection.id)
                 what = {"id": injection.id, "fault": step.fault, "service": step.service}

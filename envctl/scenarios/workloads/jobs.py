@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from envctl.scenarios.workloads.trying import Retries, require
 
 if TYPE_CHECKING:
+    import threading
+
     from envctl.scenarios.host import Host
 
 _PARTS = 8
@@ -18,17 +20,18 @@ def prepare(env: Host) -> None:
     require(_squares(env, _MODULUS) == _expected(_MODULUS), "a first job has another sum")
 
 
-def crunch(env: Host, jobs: int = 6, rows: int = 2_000_000) -> str:
-    """Run jobs one after the other, each again from its beginning, in a new session, when it fails; every sum must be
-    right.
+def crunch(env: Host, stop: threading.Event, rows: int = 2_000_000) -> str:
+    """Run jobs one after the other until told to end, each again from its beginning, in a new session, when it fails;
+    every sum must be right.
     """
     import grpc
     from pyspark.errors import PySparkException
 
-    retries = Retries((PySparkException, grpc.RpcError))
-    for _ in range(jobs):
+    retries, jobs = Retries((PySparkException, grpc.RpcError)), 0
+    while not stop.is_set():
         found = retries.of(lambda: _squares(env, rows), "a job of Spark's")
         require(found == _expected(rows), f"the sum is {found}, and should be {_expected(rows)}")
+        jobs += 1
     retries.require_some()
     return f"{jobs} jobs, all sums right; {retries}"
 

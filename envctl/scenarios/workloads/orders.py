@@ -7,7 +7,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from envctl.protocols import NotReady
-from envctl.scenarios.workloads.trying import PATIENCE, Retries, require
+from envctl.scenarios.workloads.trying import Retries, require
 from envctl.waiting import until
 
 if TYPE_CHECKING:
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from envctl.scenarios.host import Host
 
 KEY = "envctl_scenario:done"
+
+_LONGEST = 300.0
+"""Seconds that a run goes on."""
 
 _CREATE = "CREATE TABLE envctl_scenario_orders (token text PRIMARY KEY, run int, receipt text)"
 _DROP = "DROP TABLE IF EXISTS envctl_scenario_orders"
@@ -79,13 +82,11 @@ class Orders:
             self._connection.close()
 
 
-def prepare(env: Host, waiting: int = 0) -> None:
-    """An empty table, or one with orders that wait for a run."""
+def prepare(env: Host) -> None:
+    """An empty table."""
+    clear(env)
     orders = Orders(env)
-    orders.do(_DROP)
     orders.do(_CREATE)
-    for _ in range(waiting):
-        orders.place(secrets.token_hex(8))
     orders.close()
 
 
@@ -110,39 +111,48 @@ def keep_ordering(env: Host, stop: threading.Event) -> str:
     return f"{len(confirmed)} orders confirmed, none lost; {orders.retries}"
 
 
-def share(env: Host, runs: int = 4) -> str:
-    """Several runs at once take waiting orders, each by itself, until none is left; each is done exactly once."""
-    total = len(Orders(env).all())
-    crews = [_Run(env, number + 1, total) for number in range(runs)]
+def share(env: Host, stop: threading.Event, runs: int = 4) -> str:
+    """Several runs at once take the orders that come in, each by itself, until told to end and none is left; each order
+    is done exactly once.
+    """
+    incoming = Orders(env)
+    crews = [_Run(env, number + 1) for number in range(runs)]
     for crew in crews:
         crew.thread.start()
+    while not stop.wait(0.1) and not any(crew.error for crew in crews):
+        incoming.place(secrets.token_hex(8))
+    total = len(incoming.all())
+    for crew in crews:
+        crew.total = total
     for crew in crews:
         crew.thread.join()
+    _cache(env).delete(KEY)
+    incoming.close()
     if failed := [crew.error for crew in crews if crew.error is not None]:
         raise failed[0]
-    _cache(env).delete(KEY)
     shares = [len(crew.done) for crew in crews]
     require(sum(shares) == total, f"{shares} orders were done by the runs, and there were {total}")
-    tried = sum(crew.orders.retries.count + crew.retries.count for crew in crews)
+    tried = sum(crew.orders.retries.count + crew.retries.count for crew in crews) + incoming.retries.count
     require(tried > 0, "nothing failed: nobody would have needed to try again")
     return f"{total} orders done, each once, by {runs} runs ({', '.join(map(str, shares))}); {tried} tries failed"
 
 
 class _Run:
-    """One of several runs."""
+    """One of several runs. `total` is how many orders there are, when that is known."""
 
-    def __init__(self, env: Host, number: int, total: int) -> None:
+    def __init__(self, env: Host, number: int) -> None:
         import redis
 
         self.orders, self.done = Orders(env), set[str]()
+        self.total: int | None = None
         self.error: BaseException | None = None
         self.retries = Retries((redis.ConnectionError, redis.TimeoutError))
-        self._number, self._total, self._redis = number, total, _cache(env)
+        self._number, self._redis = number, _cache(env)
         self.thread = threading.Thread(target=self._work, name=f"run-{number}", daemon=True)
 
     def _work(self) -> None:
         try:
-            until(self._next, PATIENCE, "all orders done")
+            until(self._next, _LONGEST, "all orders done")
         except BaseException as error:  # noqa: BLE001 - raised by whoever waits for all
             self.error = error
         finally:
@@ -151,17 +161,13 @@ class _Run:
     def _next(self) -> None:
         """Take an order and have it done; what was taken, and the answer lost, is found by this run's number."""
         for (token,) in self.orders.do(_TAKE, self._number) or self.orders.do(_MINE, self._number):
-            self._finish(token)
-        if (done := self.retries.of(self._count, "an answer of Redis'")) < self._total:
-            raise NotReady(f"{done} of {self._total} orders are done")
-
-    def _finish(self, token: str) -> None:
-        # A set takes each once, however often it is brought.
-        self.retries.of(lambda: self._redis.sadd(KEY, token), "an order told to Redis")
-        self.done.add(token)
-
-    def _count(self) -> int:
-        return int(str(self._redis.scard(KEY)))
+            if token not in self.done:
+                # A set takes each once, however often it is brought.
+                self.retries.of(lambda: self._redis.sadd(KEY, token), "an order told to Redis")  # noqa: B023
+                self.done.add(token)
+        done = self.retries.of(lambda: int(str(self._redis.scard(KEY))), "an answer of Redis'")
+        if self.total is None or done < self.total:
+            raise NotReady(f"{done} of {self.total or 'many'} orders are done")
 
 
 def _cache(env: Host) -> redis.Redis:
