@@ -59,7 +59,7 @@ class Evict:
     def claims(self, wanted: Mapping[str, Any]) -> Sequence[str]:
         """Its settings, the gate, and that it is a master: a replica evicts nothing."""
         del wanted
-        return ["evict", "role", "kill-mid-transaction", *(f"setting {name}" for name in _SETTINGS)]
+        return ["evict", "role", "transactions", *(f"setting {name}" for name in _SETTINGS)]
 
     def look(self, site: Site, wanted: Mapping[str, Any]) -> JSON:
         """How many keys it may evict.
