@@ -36,6 +36,9 @@ def _redis_keys(env: Environment) -> dict[str, Any]:
 
 ARRANGED: Mapping[tuple[str, str], Callable[[Environment], dict[str, Any]]] = MappingProxyType(
     {
+        ("poison-record", "kafka"): _a_topic,
+        ("truncate-log", "kafka"): _a_topic,
+        ("lose-leader", "kafka"): _a_topic,
         ("evict", "redis"): _redis_keys,
         ("lock", "postgres"): _a_postgres_table,
         ("reject-produce", "kafka"): _a_topic,

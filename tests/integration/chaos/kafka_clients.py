@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING, Any, ParamSpec
 
 from envctl.protocols import NotReady
@@ -37,11 +37,19 @@ def admin(env: Environment) -> Iterator[Connection]:
 def make(env: Environment, partitions: int = 1, name: str = "", **settings: str) -> str:
     """A topic that is there for clients, too; its name. Settings with _ for a dot."""
     from kafka.admin import NewTopic
+    from kafka.errors import TopicAlreadyExistsError
 
     name = name or f"t{secrets.token_hex(4)}"
     configs = {key.replace("_", "."): value for key, value in settings.items()}
+
+    def made() -> None:
+        try:
+            tool.create_topics([NewTopic(name, partitions, 1, topic_configs=configs)])
+        except TopicAlreadyExistsError as error:
+            raise NotReady("an earlier one is still being deleted") from error
+
     with closing(env.kafka.admin()) as tool:
-        tool.create_topics([NewTopic(name, partitions, 1, topic_configs=configs)])
+        until(made, PATIENCE, f"topic {name}")
     return name
 
 
@@ -69,13 +77,16 @@ def record(env: Environment, path: str) -> bytes:
 
 @contextmanager
 def producer(env: Environment, **settings: object) -> Iterator[KafkaProducer]:
-    """A producer that tells of the first refusal."""
+    """A producer that tells of the first refusal; what it could not send by its end is dropped."""
+    from kafka.errors import KafkaTimeoutError
+
     # kafka-python's idempotent producer, its default, ends for good at some refusals.
     one = env.kafka.producer(**{"enable_idempotence": False, "retries": 0, **settings})
     try:
         yield one
     finally:
-        one.close(timeout=0)
+        with suppress(KafkaTimeoutError):
+            one.close(timeout=0)
 
 
 def send(

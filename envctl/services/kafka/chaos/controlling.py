@@ -45,7 +45,9 @@ class Cluster:
 
 @dataclass(frozen=True, slots=True)
 class Lead:
-    """Who leads a partition (a broker's number, -1 for nobody), by which epoch, and who has copies of it."""
+    """Who leads a partition (a broker's number, -1 for nobody), by which epoch, and who has copies of it. `version` is
+    that of ZooKeeper's record: a broker passes over what comes with an older one.
+    """
 
     topic: str
     topic_id: str
@@ -54,6 +56,7 @@ class Lead:
     epoch: int
     replicas: Sequence[int]
     in_sync: Sequence[int]
+    version: int = 0
 
 
 def cluster(session: ZooKeeperSession) -> Cluster:
@@ -133,7 +136,7 @@ def _by_topic(leads: Iterable[Lead], encode: Callable[[Lead], bytes], *, with_id
 
 def _state(known: Cluster, one: Lead) -> bytes:
     numbers = struct.pack(">iiii", one.partition, known.epoch, one.leader, one.epoch)
-    return numbers + _numbers(one.in_sync) + struct.pack(">i", one.epoch) + _numbers(one.replicas)
+    return numbers + _numbers(one.in_sync) + struct.pack(">i", one.version) + _numbers(one.replicas)
 
 
 def _encoded(broker: Broker) -> bytes:

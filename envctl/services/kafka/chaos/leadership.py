@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from envctl.services.kafka.chaos.topics import Topic
-    from envctl.services.kafka.chaos.zookeeper import ZooKeeperSession
+    from envctl.services.kafka.chaos.zookeeper import Node, ZooKeeperSession
     from envctl.services.kafka.wire import Connection
     from envctl.site import Site
 
@@ -47,9 +47,9 @@ def look(name: str, topic: Topic, numbers: Iterable[int]) -> list[JSON]:
 
 def take(site: Site, seen: list[JSON]) -> None:
     """Nobody leads these partitions any more: the broker becomes a follower of none."""
-    leads = [replace(one, leader=_STRANGER, epoch=one.epoch + 1) for one in _leads(seen)]
     with zookeeper(site, TIMEOUT) as session, admin(site) as connection:
         known = controlling.cluster(session)
+        leads = [replace(one, leader=_STRANGER) for one in _next(session, seen)]
         host, port = _NOWHERE
         listeners = tuple((port, host, name, kind) for _, _, name, kind in known.brokers[0].addresses)
         # A broker follows only whom it has heard of.
@@ -61,9 +61,9 @@ def take(site: Site, seen: list[JSON]) -> None:
 
 def bereave_of_copies(site: Site, seen: list[JSON]) -> None:
     """These partitions are led as before, and have one more replica each, which is away."""
-    leads = [replace(one, epoch=one.epoch + 1) for one in _leads(seen)]
     with zookeeper(site, TIMEOUT) as session, admin(site) as connection:
         known = controlling.cluster(session)
+        leads = _next(session, seen)
         controlling.lead(connection, known, [replace(one, replicas=[*one.replicas, _STRANGER]) for one in leads])
         # Whoever knows the old epoch only is sent away to learn the new one.
         controlling.tell(connection, known, leads)
@@ -105,6 +105,11 @@ def require_settled(site: Site, seen: list[JSON]) -> JSON:
     }
 
 
+def _next(session: ZooKeeperSession, seen: list[JSON]) -> list[Lead]:
+    """The same by the next epoch, which the broker has not heard of."""
+    return [replace(one, epoch=one.epoch + 1, version=_node(session, one).version) for one in _leads(seen)]
+
+
 def _leads(seen: list[JSON]) -> list[Lead]:
     return [Lead(**one) for one in seen]
 
@@ -130,25 +135,30 @@ def _differences(session: ZooKeeperSession, connection: Connection, leads: Itera
         if (told.leader, told.epoch) != (record["leader"], record["leader_epoch"]):
             return f"{name} is led by {told.leader} (epoch {told.epoch}), in ZooKeeper's record by {record['leader']}"
         try:
-            topics.first_and_end(connection, one.topic, [one.partition])
+            topics.require_led(connection, one.topic, one.partition, told.epoch)
         except NotReady as reason:
             return str(reason)
     return ""
 
 
 def _record(session: ZooKeeperSession, one: Lead) -> JSON:
+    return dict(json.loads(_node(session, one).content))
+
+
+def _node(session: ZooKeeperSession, one: Lead) -> Node:
     node = session.get(_path(one))
     if node is None:
         raise NotReady(f"ZooKeeper has no record of who leads {one.topic}-{one.partition}")
-    return dict(json.loads(node.content))
+    return node
 
 
 def _raise_epoch(session: ZooKeeperSession, one: Lead) -> None:
     """Have the record's epoch beyond the one that the broker was told, so that it believes what it is told next."""
-    record, beyond = _record(session, one), one.epoch + 2
+    node, beyond = _node(session, one), one.epoch + 2
+    record = json.loads(node.content)
     if record["leader_epoch"] < beyond:
         content = json.dumps({**record, "leader_epoch": beyond}, separators=(",", ":"))
-        session.put(_path(one), content.encode(), session.get(_path(one)))
+        session.put(_path(one), content.encode(), node)
 
 
 def _path(one: Lead) -> str:

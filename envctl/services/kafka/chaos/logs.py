@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from envctl.services.kafka.wire import Connection
 
 _MOST = 1 << 20
+_FAR = 8
+"""Answers that are looked through."""
 _HEADER = 61
 """Bytes of a batch before its records (format 2, Kafka 0.11 and later)."""
 _TRANSACTIONAL, _CONTROL = 0x10, 0x20
@@ -23,13 +25,16 @@ _TRANSACTIONAL, _CONTROL = 0x10, 0x20
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """The head of a batch. `commits` is what the marker of a transaction's end says; None where it is none."""
+    """A batch: its head, and its records as they lie in the log. `commits` is what the marker of a transaction's end
+    says; None where it is none.
+    """
 
     next: int
     producer: int
     records: int
     transactional: bool
     commits: bool | None
+    content: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +77,20 @@ def share(connection: Connection, partition: Partition, producer: int, first: in
             return Share(messages, None)
 
 
+def find(connection: Connection, partition: Partition, word: bytes, first: int) -> int | None:
+    """The offset of a batch of one record with this word in it, not far from offset `first`; None where it is none."""
+    at = first
+    for _ in range(_FAR):
+        part = fetch(connection, partition, at, committed=False)
+        for batch in part.batches:
+            if word in batch.content:
+                return batch.next - 1
+            at = max(at, batch.next)
+        if not part.batches or at >= part.end:
+            break
+    return None
+
+
 def fetch(connection: Connection, partition: Partition, offset: int, *, committed: bool) -> Part:
     """The batches from an offset on, as many as one answer holds.
 
@@ -100,8 +119,9 @@ def _batches(data: bytes) -> Iterator[Batch]:
             return
         attributes, last = struct.unpack_from(">hi", data, at + 21)
         producer, records = struct.unpack_from(">q", data, at + 43)[0], struct.unpack_from(">i", data, at + 57)[0]
-        commits = _commits(data[at + _HEADER : at + 12 + length]) if attributes & _CONTROL else None
-        yield Batch(base + last + 1, producer, records, bool(attributes & _TRANSACTIONAL), commits)
+        content = data[at + _HEADER : at + 12 + length]
+        commits = _commits(content) if attributes & _CONTROL else None
+        yield Batch(base + last + 1, producer, records, bool(attributes & _TRANSACTIONAL), commits, content)
         at += 12 + length
 
 

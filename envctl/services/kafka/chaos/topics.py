@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from envctl.services.kafka.wire import Connection, Reader
 
 _EARLIEST, _LATEST = -2, -1
+_ANY_EPOCH = -1
 _OWN = "__"
 """What Kafka's own topics and envctl's begin with."""
 
@@ -124,24 +125,37 @@ def first_and_end(connection: Connection, name: str, numbers: Iterable[int]) -> 
     """Where each partition begins, and where its next record will be.
 
     Raises:
-        Failed: there is no such partition, or nobody leads it.
+        Failed: there is no such partition, or this broker does not lead it.
 
     """
-    asked = list(numbers)
+    asked = dict.fromkeys(numbers, _ANY_EPOCH)
     first, end = (_offsets(connection, name, asked, at) for at in (_EARLIEST, _LATEST))
     return {number: (first[number], end[number]) for number in asked}
 
 
-def _offsets(connection: Connection, name: str, numbers: Iterable[int], at: int) -> dict[int, int]:
-    asked = array(struct.pack(">iq", number, at) for number in numbers)
-    response = connection.call(2, 1, struct.pack(">i", -1) + array([string(name) + asked]))
+def require_led(connection: Connection, name: str, number: int, epoch: int) -> None:
+    """See that the broker leads a partition, by this epoch and no other.
+
+    Raises:
+        Failed: it does not.
+
+    """
+    _offsets(connection, name, {number: epoch}, _LATEST)
+
+
+def _offsets(connection: Connection, name: str, epochs: Mapping[int, int], at: int) -> dict[int, int]:
+    asked = array(struct.pack(">iiq", number, epoch, at) for number, epoch in epochs.items())
+    uncommitted_too = b"\0"
+    response = connection.call(2, 4, struct.pack(">i", -1) + uncommitted_too + array([string(name) + asked]))
+    response.number("i")
     found: dict[int, int] = {}
 
     def partition() -> None:
         number, code = response.number("i"), response.number("h")
         response.number("q")
-        check(f"offsets of {name}-{number}", code)
         found[number] = response.number("q")
+        response.number("i")
+        check(f"offsets of {name}-{number}", code)
 
     response.array(lambda: (response.string(), response.array(partition)))
     return found

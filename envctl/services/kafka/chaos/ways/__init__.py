@@ -5,7 +5,10 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from envctl.services.kafka.chaos.ways.lose_leader import LoseLeader
+from envctl.services.kafka.chaos.ways.poison_record import PoisonRecord
 from envctl.services.kafka.chaos.ways.reject_produce import RejectProduce
+from envctl.services.kafka.chaos.ways.truncate_log import TruncateLog
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,4 +19,11 @@ if TYPE_CHECKING:
 class KafkaWays:
     """`HasWays`."""
 
-    ways: Mapping[str, Way] = MappingProxyType({"reject-produce": RejectProduce()})
+    ways: Mapping[str, Way] = MappingProxyType(
+        {
+            "reject-produce": RejectProduce(),
+            "poison-record": PoisonRecord(),
+            "truncate-log": TruncateLog(),
+            "lose-leader": LoseLeader(),
+        }
+    )
