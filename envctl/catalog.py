@@ -40,6 +40,7 @@ from envctl.faults.ways.fail_requests import FailRequests
 from envctl.faults.ways.fail_tasks import FailTasks
 from envctl.faults.ways.hold_vacuum import HoldVacuum
 from envctl.faults.ways.interrupt_job import InterruptJob
+from envctl.faults.ways.loading import Loading
 from envctl.faults.ways.lock import Lock
 from envctl.faults.ways.lose_leader import LoseLeader
 from envctl.faults.ways.lose_session import LoseSession
@@ -121,6 +122,7 @@ FAULTS: Mapping[str, type[Fault]] = MappingProxyType(
             ExecutorOom,
             LoseSession,
             Evict,
+            Loading,
         )
     }
 )

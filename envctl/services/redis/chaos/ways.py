@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from envctl.services.redis.chaos.buffers import CutOutputBuffers
 from envctl.services.redis.chaos.crowd import ExhaustConnections
 from envctl.services.redis.chaos.eviction import Evict
+from envctl.services.redis.chaos.loading import Loading
 from envctl.services.redis.chaos.memory import OutOfMemory
 from envctl.services.redis.chaos.replica import ReadOnly
 
@@ -22,6 +23,7 @@ class RedisWays:
 
     ways: Mapping[str, Way] = MappingProxyType(
         {
+            "loading": Loading(),
             "out-of-memory": OutOfMemory(),
             "evict": Evict(),
             "read-only": ReadOnly(),
