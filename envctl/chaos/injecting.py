@@ -124,9 +124,9 @@ def inject(ward: Ward, fault: Fault, service: str, wish: Wish) -> Injection:
         except BaseException:
             held.__exit__(None, None, None)
             raise
-    ward.journal.say("fault.planned", entry, seed=seed, choices=entry.choices, expires=entry.expires.at)
-    warden.ensure(ward)
     try:
+        ward.journal.say("fault.planned", entry, seed=seed, choices=entry.choices, expires=entry.expires.at)
+        warden.ensure(ward)
         entry = _applied(ward, entry, fault, site, wish)
     except BaseException as error:
         held.__exit__(None, None, None)
