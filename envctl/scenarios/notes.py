@@ -37,7 +37,7 @@ class Notes:
         self._ended: tuple[Outcome, str] | None = None
         self._in_force: dict[str, str] = {}
         self._wounds: list[Wound] = []
-        self._tried: set[str] = set()
+        self._intended: set[tuple[str, str, object]] = set()
         self._lifting: Deadline | None = None
         self._tallies: dict[tuple[str, Role], Tally] = {}
         self._row: dict[str, int] = {}
@@ -53,11 +53,15 @@ class Notes:
         """Whether anything was."""
         return bool(self._wounds)
 
-    @property
-    def ids(self) -> frozenset[str]:
-        """The faults of this run."""
+    def intend(self, fault: str, service: str, seed: int) -> None:
+        """A fault is about to be injected: it is this run's, however far it comes."""
         with self._lock:
-            return frozenset({*self._tried, *(wound.id for wound in self._wounds)})
+            self._intended.add((fault, service, seed))
+
+    def is_mine(self, fault: str, service: str, seed: object) -> bool:
+        """Whether a fault is this run's."""
+        with self._lock:
+            return (fault, service, seed) in self._intended
 
     def end(self, outcome: Outcome, reason: str) -> None:
         """End the run early, for the first such reason; what follows from it is no reason."""
@@ -99,11 +103,6 @@ class Notes:
         """A fault has taken effect."""
         with self._lock:
             self._wounds.append(Wound(fault, service, identity, self.clock, self.clock))
-
-    def tried(self, identity: str) -> None:
-        """A fault took no effect; its lines belong to this run all the same."""
-        with self._lock:
-            self._tried.add(identity)
 
     def healed(self, identity: str, problem: str = "") -> None:
         """It is over."""

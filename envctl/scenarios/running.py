@@ -141,8 +141,8 @@ class Running:
 
     def _heal_rest(self) -> None:
         """Heal what a step could not, or had no time to."""
-        mine = self._notes.ids
-        _, failed = heal_all(self._ward, lambda entry: entry.id in mine)
+        mine = self._notes.is_mine
+        _, failed = heal_all(self._ward, lambda entry: mine(entry.fault, entry.service, entry.seed))
         for error in failed:
             self._notes.end(Outcome.NOT_RECOVERED, f"{error.wanted}: {error.found}")
 
@@ -153,8 +153,10 @@ class Running:
 
     def _others(self) -> list[dict[str, Any]]:
         """The lines of this run's faults, and of the operations that clients told of meanwhile."""
-        mine, began = self._notes.ids, self._history.lines()[0]["monotonic"]
+        began = self._history.lines()[0]["monotonic"]
         lines = [line for line in self._ward.journal.history() if line["monotonic"] >= began]
+        planned = [line for line in lines if line["event"] == "fault.planned"]
+        mine = {line["id"] for line in planned if self._notes.is_mine(line["fault"], line["service"], line["seed"])}
         return [line for line in lines if line.get("id") in mine or line["event"].startswith("operation.")]
 
     def _address(self, service: str, port: str) -> str:

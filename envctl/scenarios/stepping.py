@@ -157,6 +157,7 @@ class Stepping:
         wish = Wish(seconds, seed, dict(self._of_faults.get(name, {})), owner.this_process())
         try:
             with notes.in_force(name, str(step), self._recovering):
+                notes.intend(step.fault, step.service, seed)
                 injection = inject(self._ward, fault, step.service, wish)
                 notes.wounded(step.fault, step.service, injection.id)
                 what = {"id": injection.id, "fault": step.fault, "service": step.service}
@@ -167,7 +168,6 @@ class Stepping:
                 finally:
                     self._heal(step, injection, spot)
         except EnvctlError as error:
-            notes.tried(getattr(error, "fault", ""))
             outcome = Outcome.NOT_RECOVERED if isinstance(error, HealFailed) else Outcome.ABORTED
             notes.end(outcome, f"{step}: {error.wanted}: {error.found}" + _also(error))
             raise Stopped from error

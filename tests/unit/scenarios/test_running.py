@@ -1,0 +1,346 @@
+"""Runs on toys: what each outcome is, that everything is healed whatever happens, and what the history tells."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+from envctl.scenarios import history
+from envctl.scenarios.verdict import Outcome
+from tests.unit.chaos.toys import BEFORE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from envctl.scenarios.calls import Chaos
+    from envctl.scenarios.verdict import ScenarioVerdict
+    from tests.unit.chaos.toys import ToyWard
+
+LOOKS = """
+import pathlib
+asked = []
+def word(env):
+    asked.append(env.name)
+    return env.ward.server("redis").read("word.txt")
+def whole(env):
+    return word(env) == "whole"
+def never(env):
+    return False
+def slow(env):
+    import threading
+    threading.Event().wait(0.15)
+    return "slow"
+def hang(env):
+    import threading
+    threading.Event().wait(30)
+"""
+ONE = """
+probes:
+  whole: {python: "looks.py:whole"}
+steps:
+  - {fault: scribble, service: redis, for: 100ms}
+"""
+
+
+@pytest.fixture(autouse=True)
+def healed(ward: ToyWard) -> object:
+    """Nothing is in force after a test, and every server holds what it held."""
+    yield
+    assert ward.journal.entries() == []
+    assert all(ward.server(name).all() == BEFORE for name in ("redis", "postgres", "zookeeper"))
+
+
+def test_what_holds_is_held(run: Callable[..., ScenarioVerdict]) -> None:
+    """The verdict says what was hurt, that it was well again, and where the history is."""
+    verdict = run(ONE, looks=LOOKS)
+    assert (verdict.outcome, verdict.held, verdict.reasons) == (Outcome.HELD, True, ())
+    [wound] = verdict.wounds
+    assert (wound.fault, wound.service) == ("scribble", "redis")
+    assert wound.ended - wound.began >= 0.1
+    assert verdict.recovery is not None
+    assert [tally.role for tally in verdict.tallies] == ["before", "after"]
+    assert "HELD" in str(verdict)
+    assert "redis by scribble" in str(verdict)
+    assert json.loads(json.dumps(verdict.to_json()))["outcome"] == "held"
+
+
+def test_nothing_is_hurt_where_it_is_not_steady_before(run: Callable[..., ScenarioVerdict], ward: ToyWard) -> None:
+    """No fault was even planned."""
+    verdict = run(ONE.replace("whole}", "whole}").replace(":whole", ":never"), looks=LOOKS)
+    assert verdict.outcome is Outcome.NOT_STEADY
+    assert "before anything was hurt" in verdict.reasons[0]
+    assert verdict.wounds == ()
+    assert ward.journal.history() == []
+
+
+def test_work_that_fails_before_ends_the_run_before_anything_is_hurt(
+    run: Callable[..., ScenarioVerdict], ward: ToyWard
+) -> None:
+    """And what is to be done at the end is done all the same."""
+    verdict = run(
+        'prepare: [{python: "looks.py:never"}]\ncleanup: [{command: touch cleaned}]\n' + ONE, looks=LOOKS
+    )
+    assert verdict.outcome is Outcome.NOT_STEADY
+    assert "never (prepare) failed: it said False" in verdict.reasons[0]
+    assert (ward.root.parent / "scenarios" / "cleaned").exists()
+    assert ward.journal.history() == []
+
+
+def test_a_probe_that_fails_meanwhile_breaks_it(run: Callable[..., ScenarioVerdict]) -> None:
+    """With the time, the fault and what was wrong; and the number that would be allowed."""
+    text = """
+probes:
+  word: {python: "looks.py:word", expect: {equals: whole}, roles: [before, during, after], every: 20ms, tolerate: %d}
+steps:
+  - {fault: scribble, service: redis, for: 300ms}
+"""
+    verdict = run(text % 0, looks=LOOKS)
+    assert verdict.outcome is Outcome.BROKEN
+    assert "none is allowed" in verdict.reasons[0]
+    assert "during scribble on redis: broken instead of 'whole'" in verdict.reasons[0]
+    assert run(text % 1000, looks=LOOKS).outcome is Outcome.HELD
+
+
+def test_a_probe_that_is_right_too_late_fails(run: Callable[..., ScenarioVerdict]) -> None:
+    """`max_seconds` is a limit of its own, `timeout` another."""
+    slow = ONE + "abort_when: []\n"
+    verdict = run(slow.replace(':whole"', ':slow", max_seconds: 0.01'), looks=LOOKS)
+    assert "right, but only after" in verdict.reasons[0]
+    verdict = run(slow.replace(':whole"', ':hang", timeout: 50ms'), looks=LOOKS)
+    assert "no answer within 0.05 s" in verdict.reasons[0]
+
+
+def test_a_rule_ends_the_run_and_heals(run: Callable[..., ScenarioVerdict]) -> None:
+    """Long before the fault's own time is over."""
+    verdict = run(
+        """
+probes:
+  whole: {python: "looks.py:whole", roles: [before, during], every: 10ms, tolerate: 99}
+steps:
+  - {fault: scribble, service: redis, for: 1h}
+  - {fault: scribble, service: postgres, for: 1h}
+abort_when:
+  - {probe: whole, fails: 3}
+""",
+        looks=LOOKS,
+    )
+    assert verdict.outcome is Outcome.ABORTED
+    assert "whole failed 3 times in a row" in verdict.reasons[0]
+    assert [wound.service for wound in verdict.wounds] == ["redis"]
+
+
+def test_a_run_that_takes_too_long_ends(run: Callable[..., ScenarioVerdict]) -> None:
+    """`duration` ends whatever goes on: the steps of a fault, work, and the wait for something."""
+    verdict = run(
+        """
+duration: 400ms
+probes:
+  whole: {python: "looks.py:whole"}
+steps:
+  - fault: scribble
+    service: redis
+    while:
+      - parallel:
+          - run: {python: "looks.py:hang"}
+          - run: {command: sleep 100}
+          - until: {python: "looks.py:never", within: 1h}
+          - wait: 1h
+""",
+        looks=LOOKS,
+    )
+    assert (verdict.outcome, verdict.reasons) == (Outcome.ABORTED, ("it took longer than 0.4 s",))
+    assert verdict.seconds < 30
+
+
+def test_what_never_comes_true_ends_the_run(run: Callable[..., ScenarioVerdict]) -> None:
+    """And says which condition, and what was so instead."""
+    step = '  - {wait: 1ms, when: {python: "looks.py:word", expect: {matches: gone}, within: 100ms}}\n'
+    verdict = run(ONE + step, looks=LOOKS)
+    assert verdict.outcome is Outcome.ABORTED
+    assert "steps.1.when" in verdict.reasons[0]
+    assert "whole does not match 'gone'" in verdict.reasons[0]
+
+
+def test_a_fault_that_does_not_bite_ends_the_run(run: Callable[..., ScenarioVerdict]) -> None:
+    """Its own error is the reason, and its lines are in the history."""
+    verdict = run(ONE.replace("for: 100ms", "with: {tries: 60}"), looks=LOOKS)
+    assert verdict.outcome is Outcome.ABORTED
+    assert "scribble on redis: an effect of scribble" in verdict.reasons[0]
+    assert "fault.healed" in {line["event"] for line in history.read(verdict.history)}
+
+
+def test_what_stands_in_the_way_of_another_ends_the_run(run: Callable[..., ScenarioVerdict]) -> None:
+    """Two of the same on one service, at once."""
+    verdict = run(
+        """
+probes:
+  whole: {python: "looks.py:whole"}
+steps:
+  - fault: scribble
+    service: redis
+    while:
+      - {fault: scribble, service: redis}
+""",
+        looks=LOOKS,
+    )
+    assert verdict.outcome is Outcome.ABORTED
+    assert "is in force there" in verdict.reasons[0]
+
+
+def test_what_is_not_well_again_in_time_is_told(run: Callable[..., ScenarioVerdict]) -> None:
+    """A probe that needs longer than the scenario allows."""
+    text = ONE + '  - run: {python: "marks.py:mark"}\nrecovery: {within: 300ms, services: [], probes: [unmarked]}\n'
+    marks = "import threading\nmarked = threading.Event()\nmark = lambda env: marked.set()\n"
+    marks += "unmarked = lambda env: not marked.is_set()\n"
+    text = text.replace("steps:", '  unmarked: {python: "marks.py:unmarked", roles: [before]}\nsteps:\n'
+                        '  - run: {python: "marks.py:mark"}')
+    verdict = run(text, looks=LOOKS, marks=marks)
+    assert verdict.outcome is Outcome.NOT_RECOVERED
+    assert "0.3 s after the last fault: unmarked does not hold" in verdict.reasons[0]
+
+
+def test_a_fault_that_cannot_be_healed_is_told(
+    run: Callable[..., ScenarioVerdict], ward: ToyWard
+) -> None:
+    """It stays in the journal, where it is tried again."""
+    verdict = run(ONE.replace("scribble", "stubborn").replace("for: 100ms", "for: 10ms"), looks=LOOKS)
+    assert verdict.outcome is Outcome.NOT_RECOVERED
+    assert "the disk is read-only" in verdict.reasons[0]
+    [entry] = ward.journal.entries()
+    assert entry.problem
+    for file, text in BEFORE.items():
+        (ward.server().folder / file).write_text(text)
+    (ward.journal.path / f"{entry.id}.json").unlink()
+
+
+def test_work_goes_on_in_the_background_and_is_told_to_end(run: Callable[..., ScenarioVerdict]) -> None:
+    """`stop`: after the steps; `finish`: it is waited for. What a function returns is told."""
+    verdict = run(
+        """
+probes:
+  whole: {python: "looks.py:whole"}
+steps:
+  - run: {python: "work.py:until_told", with: {word: turns}}
+    background: stop
+  - run: {command: [sh, -c, "sleep 0.3; echo $TOY_URL $TOY_PASSWORD"]}
+    background: finish
+  - run: {command: sleep 100}
+    background: stop
+  - {fault: scribble, service: redis, for: 100ms}
+""",
+        looks=LOOKS,
+        work="def until_told(env, stop, word):\n    assert stop.wait(30)\n    return f'told after {word}'\n",
+    )
+    assert verdict.held, str(verdict)
+    assert [deed.result for deed in verdict.deeds] == ["told after turns", "toys://x ***", ""]
+    assert "hunter2" not in verdict.history.read_text()
+
+
+@pytest.mark.parametrize(
+    ("work", "told"),
+    [
+        ('{python: "work.py:fails"}', "fails failed: OSError: no *** here"),
+        ("{command: [sh, -c, 'echo on the way; exit 3']}", "exit code 3: on the way"),
+        ("{command: no-such-program-anywhere}", "cannot be run: No such file"),
+        ('{python: "work.py:hangs", within: 50ms}', "did not end within 0.05 s"),
+        ("{command: sleep 100, within: 50ms}", "did not end within 0.05 s"),
+    ],
+)
+def test_work_that_fails_breaks_it(run: Callable[..., ScenarioVerdict], work: str, told: str) -> None:
+    """In the verdict's words, without secrets."""
+    files = "import threading\ndef fails(env):\n    raise OSError('no hunter2 here')\n"
+    files += "def hangs(env):\n    threading.Event().wait(10)\n"
+    verdict = run(f"{ONE}  - run: {work}\n", looks=LOOKS, work=files)
+    assert verdict.outcome is Outcome.BROKEN
+    assert told in verdict.reasons[0]
+
+
+def test_ctrl_c_heals_and_writes_the_history(chaos: Chaos, ward: ToyWard, written: Callable[..., object]) -> None:
+    """It goes on to whoever ran it."""
+    file = written(ONE.replace("100ms", "1h"), looks=LOOKS)
+
+    def press() -> None:
+        while not ward.journal.entries():
+            ticking.wait(0.01)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    ticking = threading.Event()
+    pressing = threading.Thread(target=press)
+    pressing.start()
+    with pytest.raises(KeyboardInterrupt):
+        chaos.run(str(file))
+    pressing.join()
+    [told] = ward.folder.path.glob("scenarios/*.jsonl")
+    assert history.read(told)[-1]["outcome"] == "aborted"
+    assert "fault.healed" in {line["event"] for line in history.read(told)}
+
+
+ALL_KINDS = """
+seed: 5
+probes:
+  whole: {python: "looks.py:whole", roles: [before, during, after], every: 10ms, tolerate: 999}
+steps:
+  - serial:
+      - {fault: scribble, service: redis, with: {word: one}, for: 20ms}
+      - repeat: 2
+        steps:
+          - {fault: brief, service: postgres}
+          - wait: 5ms
+  - parallel:
+      - {fault: scribble, service: redis, for: 40ms, when: {probe: whole}}
+      - {fault: scribble, service: postgres, for: 20ms}
+      - wait: 10ms
+  - random:
+      faults:
+        - {fault: scribble, service: redis, for: 10ms}
+        - {fault: scribble, service: postgres, for: 10ms}
+        - {fault: scribble, service: redis, with: {word: other}, for: 10ms}
+      count: 6
+      between: 1ms..9ms
+  - until: {python: "looks.py:whole", within: 5s}
+  - run: {python: "looks.py:word"}
+"""
+
+
+def test_a_replay_tells_the_same_story(chaos: Chaos, written: Callable[..., object]) -> None:
+    """Same seed, same choices, same order, the faults' own choices; only times, ids and measured values differ."""
+    first = chaos.run(str(written(ALL_KINDS, looks=LOOKS)), seed=77)
+    assert first.held, str(first)
+    again = chaos.run(replay=first.history)
+    one, other = history.read(first.history), history.read(again.history)
+    assert again.seed == 77
+    assert history.differences(one, other) == []
+    assert {line["id"] for line in one if "id" in line}.isdisjoint({line["id"] for line in other if "id" in line})
+    chosen = [line["value"] for line in one if line["event"] == "scenario.chosen" and line["what"].endswith("fault")]
+    assert len(chosen) == 6
+    another = chaos.run(str(written(ALL_KINDS, looks=LOOKS)), seed=78)
+    assert history.differences(one, history.read(another.history)) != []
+
+
+def test_a_replay_makes_the_choices_and_does_not_draw_them(chaos: Chaos, written: Callable[..., object]) -> None:
+    """What the history says counts, not what the seed would give; of the faults' own choices too."""
+    first = chaos.run(str(written(ALL_KINDS, looks=LOOKS)))
+    lines = history.read(first.history)
+    for line in lines:
+        if line["event"] == "scenario.chosen" and line["what"] == "steps.2#1.fault":
+            line["value"] = 2
+        if line["event"] == "scenario.fault" and line["place"] == "steps.0.serial.0":
+            line["choices"] = {"digit": 1}
+    first.history.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    again = history.read(chaos.run(replay=first.history).history)
+    assert any(line.get("place") == "steps.2.random.faults.2#1" for line in again)
+    [fault] = [line for line in again if line["event"] == "scenario.fault" and line["place"] == "steps.0.serial.0"]
+    assert fault["choices"] == {"digit": 1}
+
+
+def test_a_history_is_on_one_clock_and_begins_and_ends(run: Callable[..., ScenarioVerdict]) -> None:
+    """The scenario's own lines, the probes', and the faults', in order of time."""
+    lines = history.read(run(ALL_KINDS, looks=LOOKS).history)
+    assert [line["monotonic"] for line in lines] == sorted(line["monotonic"] for line in lines)
+    assert (lines[0]["event"], lines[-1]["event"]) == ("scenario.started", "scenario.verdict")
+    assert {"scenario", "probe", "fault"} == {line["event"].partition(".")[0] for line in lines}
