@@ -43,7 +43,9 @@ class Cut(ConnectionFault):
         del site
         if backend == "ss":
             return {}
-        return {"live": True, "protocol": "tcp", "verdict": "reject with tcp reset", "hooks": {"out": "output"}}
+        # The resets themselves go out by the same hooks.
+        told = {"match": "tcp flags & rst == 0", "verdict": "reject with tcp reset", "hooks": {"out": "output"}}
+        return {"live": True, "protocol": "tcp", **told}
 
     def judge(self, what: str, before: JSON, after: JSON) -> None:
         """The live one is reset, a new one is accepted."""
