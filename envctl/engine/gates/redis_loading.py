@@ -96,8 +96,9 @@ class Answers:
         before, self._before = self._before, line
         if line.startswith(self._refusal):
             return _LOADING
-        # As INFO says it, and no message of a client's.
-        return b"loading:1\r\n" if (before, line) == (b"# Persistence\r\n", b"loading:0\r\n") else line
+        # As INFO says it (RESP3 puts `txt:` before it), and no message of a client's.
+        said = line == b"loading:0\r\n" and before.endswith(b"# Persistence\r\n")
+        return b"loading:1\r\n" if said else line
 
 
 class Gate:

@@ -64,6 +64,7 @@ class Loading:
             found["new"] = refused(lambda: new.ask("PING"), "LOADING")
             if "loading:1" not in text(new.ask("INFO", "persistence")).split():
                 raise NotReady("INFO says loading:0")
+        close_live(site)
         return found
 
     def mend(self, site: Site, wanted: Mapping[str, Any], seen: JSON) -> None:
