@@ -2,8 +2,8 @@
 
    One that goes out is sent by a raw socket. One that comes in must come in from the wire: it is sent by the other end
    of the namespace's veth, which is in the engine's (no bridge sees it there). Each run in a namespace has a bit of its
-   own, and what it sends bears its bit, with those of the runs that had it before: in the upper byte of its mark, or at
-   the end of the hardware address that it comes from. */
+   own. What it has judged bears its bit in the upper byte of its mark, and so does what another run makes of that; a
+   mark does not come in from the wire, so there the hardware address that it comes from ends in the bits. */
 
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
@@ -40,10 +40,10 @@ static int take_bit(void) {
     return 0;
 }
 
-/* The bits of the runs that need not see it again. */
+/* The bits of the runs that have judged it. */
 static u32 seen_by(const Packet *packet) {
-    if (packet->side) return packet->mark >> BITS;
-    return packet->hardware && !memcmp(packet->hardware, SENDER, ETH_ALEN - 1) ? packet->hardware[ETH_ALEN - 1] : 0;
+    const int sent = !packet->side && packet->hardware && !memcmp(packet->hardware, SENDER, ETH_ALEN - 1);
+    return packet->mark >> BITS | (sent ? packet->hardware[ETH_ALEN - 1] : 0);
 }
 
 /* ---- The other end ---- */
@@ -119,7 +119,7 @@ static int open_in(pid_t process) {
 /* Whether it went; errno says why not. */
 static int send_out(const Held *one) {
     const int four = one->bytes[0] >> 4 == 4, by = four ? copies.out4 : copies.out6;
-    u32 *has = four ? &copies.mark4 : &copies.mark6, mark = one->mark | copies.bit << BITS;
+    u32 *has = four ? &copies.mark4 : &copies.mark6, mark = one->mark;
     struct sockaddr_in to4 = {.sin_family = AF_INET};
     struct sockaddr_in6 to6 = {.sin6_family = AF_INET6};
     memcpy(&to4.sin_addr, one->bytes + 16, 4);
@@ -142,7 +142,7 @@ static int send_in(const Held *one) {
     }
     memcpy(head.h_dest, link->address, ETH_ALEN);
     memcpy(head.h_source, SENDER, ETH_ALEN);
-    head.h_source[ETH_ALEN - 1] = one->seen_by | copies.bit;
+    head.h_source[ETH_ALEN - 1] = one->seen_by;
     to.sll_ifindex = (int)link->peer, to.sll_protocol = head.h_proto;
     return sendmsg(copies.in, &message, MSG_DONTWAIT) >= 0;
 }

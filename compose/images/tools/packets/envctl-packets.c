@@ -114,7 +114,7 @@ static void take(const Packet *packet) {
         return;
     }
     Held one = {.id = packet->id, .length = packet->length, .device = packet->device, .side = packet->side,
-        .mark = packet->mark, .seen_by = seen_by(packet)};
+        .mark = packet->mark | copies.bit << BITS, .seen_by = seen_by(packet) | copies.bit};
     one.due = due_of(side, &fate, time, packet->length, flow_of(packet->data, packet->captured));
     take_bytes(packet, &fate, side, &one);
     if (one.carried) drop_packet(packet->id);
@@ -131,7 +131,7 @@ static int send_itself(const Held *one) {
 static void let_go(const Held *one) {
     Side *side = sides + one->side;
     if (one->carried) send_itself(one);
-    else judge(NFQNL_MSG_VERDICT, one->id, NF_ACCEPT, one->changed ? one->bytes : 0, one->length);
+    else pass_packet(one->id, one->mark, one->changed ? one->bytes : 0, one->length);
     if (one->twice) {
         send_verdicts();  /* the first goes first */
         side->duplicated += send_itself(one);
@@ -164,7 +164,7 @@ static void let_all_go(void) {
         if (one.carried) send_itself(&one);
     }
     sides[0].held = sides[1].held = 0;
-    accept_all();
+    open_queue();
 }
 
 /* Until a signal, or until the process is over. */

@@ -3,7 +3,7 @@
 typedef struct {
     u64 due, order;
     u32 id, length, device;
-    u32 mark, seen_by;       /* see copies.h */
+    u32 mark, seen_by;       /* that it has when it goes on: see copies.h */
     int side, twice, changed;
     int carried;             /* the kernel has it no more: it is sent anew */
     unsigned char *bytes;    /* 0, unless it is sent twice, changed or carried */

@@ -47,23 +47,28 @@ static void send_verdicts(void) {
     queue.filled = 0;
 }
 
-/* `bytes`: what it shall be from now on; 0: what it is. */
-static void judge(int kind, u32 id, u32 verdict, const unsigned char *bytes, u32 length) {
+static void judge(int kind, u32 id, u32 verdict, const u32 *mark, const unsigned char *bytes, u32 length) {
     struct nlmsghdr *message;
     struct nfqnl_msg_verdict_hdr said = {htonl(verdict), htonl(id)};
     begin_message(kind, 0, &message);
     put(message, NFQA_VERDICT_HDR, &said, sizeof said);
+    if (mark) put(message, NFQA_MARK, &(u32){htonl(*mark)}, sizeof *mark);
     if (bytes) put(message, NFQA_PAYLOAD, bytes, length);
     queue.filled += NLMSG_ALIGN(message->nlmsg_len);
     if (queue.filled > GATHERED) send_verdicts();
 }
 
-static void accept_packet(u32 id) { judge(NFQNL_MSG_VERDICT, id, NF_ACCEPT, 0, 0); }
-static void drop_packet(u32 id) { judge(NFQNL_MSG_VERDICT, id, NF_DROP, 0, 0); }
+static void accept_packet(u32 id) { judge(NFQNL_MSG_VERDICT, id, NF_ACCEPT, 0, 0, 0); }
+static void drop_packet(u32 id) { judge(NFQNL_MSG_VERDICT, id, NF_DROP, 0, 0, 0); }
+
+/* Let it go on with this mark, and with these bytes (0: with those that it has). */
+static void pass_packet(u32 id, u32 mark, const unsigned char *bytes, u32 length) {
+    judge(NFQNL_MSG_VERDICT, id, NF_ACCEPT, &mark, bytes, length);
+}
 
 /* All that the kernel has of this queue, those too that nobody has looked at yet, in the order in which they came. */
 static void accept_all(void) {
-    judge(NFQNL_MSG_VERDICT_BATCH, queue.newest + (1U << 30), NF_ACCEPT, 0, 0);
+    judge(NFQNL_MSG_VERDICT_BATCH, queue.newest + (1U << 30), NF_ACCEPT, 0, 0, 0);
     send_verdicts();
 }
 
@@ -99,6 +104,15 @@ static int bind_queue(u16 number, u32 range, u32 most, int whole) {
     if ((error = configure(NFQA_CFG_QUEUE_MAXLEN, &length, sizeof length, 0, 0, 0))) return error;
     if ((error = configure(NFQA_CFG_MASK, &mask, sizeof mask, NFQA_CFG_FLAGS, &flags, sizeof flags))) return error;
     return configure(NFQA_CFG_PARAMS, &parameters, sizeof parameters, 0, 0, 0);
+}
+
+/* Let everything go on, what comes from now on too. Closing would drop what has just come: so it is to have no room,
+   and what has none passes. */
+static void open_queue(void) {
+    const u32 none = 0;
+    accept_all();
+    configure(NFQA_CFG_QUEUE_MAXLEN, &none, sizeof none, 0, 0, 0);
+    accept_all();
 }
 
 /* ---- Messages in ---- */
