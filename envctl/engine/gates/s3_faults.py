@@ -112,6 +112,11 @@ class Gate:
         for one in set(self._by_descriptor.values()):
             one.close()
 
+    def abandon(self) -> None:
+        """End all connections: their server is dead."""
+        for one in set(self._by_descriptor.values()):
+            one.close(resets=True)
+
     def _accept(self) -> None:
         with suppress(BlockingIOError, ConnectionError):
             while True:
@@ -129,7 +134,10 @@ def begin(name: str, port: int, pid: int, seconds: float, aim: dict[str, Any]) -
     way = redirect.Redirect(name, port, gate.listener.getsockname()[1])
 
     def serve() -> None:
-        while time.monotonic() < last and os.path.exists(f"/proc/{pid}"):  # noqa: PTH110
+        while time.monotonic() < last:
+            if not os.path.exists(f"/proc/{pid}"):  # noqa: PTH110
+                gate.abandon()
+                return
             way.renew()
             gate.turn(_LOOK)
 
