@@ -42,14 +42,18 @@ class Crowd:
         """Make one more; whether the server took it. One that is taken is told that it must log in."""
         one = socket.create_connection(("127.0.0.1", self._port), _PATIENCE)
         with suppress(ConnectionError):
-            one.sendall(b"PING\r\n")
-            said = one.recv(512)
-            if said and b"max number of clients" not in said:
+            if self.taken(one):
                 self._held[one.fileno()] = one
                 self._poll.register(one, select.POLLIN)
                 return True
         one.close()
         return False
+
+    def taken(self, one: socket.socket) -> bool:
+        """Whether the server serves it."""
+        one.sendall(b"PING\r\n")
+        said = one.recv(512)
+        return bool(said) and b"max number of clients" not in said
 
     def fill(self) -> None:
         """Until it takes no more."""
@@ -74,7 +78,7 @@ class Crowd:
         self._held.pop(descriptor).close()
 
 
-def begin(name: str, port: int, pid: int, seconds: float, keep: int) -> None:
+def begin(name: str, crowd: Crowd, pid: int, seconds: float, keep: int) -> None:
     """Have the crowd there, and leave it to itself."""
     reader, writer = os.pipe()
     if os.fork():
@@ -85,7 +89,6 @@ def begin(name: str, port: int, pid: int, seconds: float, keep: int) -> None:
         sys.exit(0 if said else 1)
     os.setsid()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    crowd = Crowd(port)
     try:
         standing.note(name)
         crowd.fill()
@@ -117,11 +120,11 @@ def _stay(crowd: Crowd, pid: int, last: float, keep: int) -> None:
                 _ = all(crowd.enter() for _ in range(gone))
 
 
-def main(verb: str, name: str, *rest: str) -> None:
-    """Do one of the three."""
+def main(verb: str, name: str, *rest: str, kind: type[Crowd] = Crowd) -> None:
+    """Do one of the three, with a crowd of that kind."""
     if verb == "begin":
         port, pid, seconds, keep = rest
-        begin(name, int(port), int(pid), float(seconds), int(keep))
+        begin(name, kind(int(port)), int(pid), float(seconds), int(keep))
         return
     if verb == "end":
         standing.stop(name)

@@ -27,7 +27,7 @@ class Session:
     def __init__(self, at: Endpoint, identity: Identity, database: str, timeout: float) -> None:
         self._wire = Wire(at.host, at.port, timeout)
         try:
-            self._log_in(identity, database)
+            self._log_in(identity, database, own=identity == at.admin)
         except BaseException:
             self._wire.__exit__()
             raise
@@ -56,9 +56,12 @@ class Session:
                 rows.append(_row(body))
         return rows
 
-    def _log_in(self, identity: Identity, database: str) -> None:
-        fields = ["user", identity.username, "database", database, "application_name", "envctl", ""]
-        body = struct.pack("!i", _PROTOCOL) + "\0".join(fields).encode() + b"\0"
+    def _log_in(self, identity: Identity, database: str, *, own: bool) -> None:
+        fields = ["user", identity.username, "database", database, "application_name", "envctl"]
+        if own:
+            # A fault may have made the server read-only; it must not stand in the way of healing another.
+            fields += ["options", "-c default_transaction_read_only=off"]
+        body = struct.pack("!i", _PROTOCOL) + "\0".join([*fields, "", ""]).encode()
         self._wire.send(struct.pack("!i", len(body) + 4) + body)
         try:
             self._authenticate(identity)

@@ -23,10 +23,11 @@ HOME = "app"
 
 NO_SUCH_DATABASE = "3D000"
 
-# Commits wait for this server's disk and for no other server, whatever a gate makes of everybody else's. The user's
-# event triggers do not fire for what is not there to stay. A look that has begun ends, though its client has died: in
-# its midst a process may be stopped.
+# Commits wait for this server's disk and for no other server, whatever a gate makes of everybody else's, and go on
+# where a fault has made the server read-only. The user's event triggers do not fire for what is not there to stay. A
+# look that has begun ends, though its client has died: in its midst a process may be stopped.
 _SETTINGS = {
+    "default_transaction_read_only": "off",
     "synchronous_commit": "local",
     "session_replication_role": "replica",
     "statement_timeout": "0",

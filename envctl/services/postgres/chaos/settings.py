@@ -14,6 +14,8 @@ from envctl.services.postgres.chaos.sessions import answering, connect
 from envctl.waiting import until
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from envctl.services.postgres.chaos.sessions import Connection
     from envctl.site import Site
 
@@ -57,10 +59,10 @@ def record(db: Connection) -> JSON:
     return written(db)
 
 
-def written(db: Connection) -> JSON:
-    """The two settings as ALTER SYSTEM has them now."""
+def written(db: Connection, names: Sequence[str] = (STANDBYS, COMMIT)) -> JSON:
+    """These settings as ALTER SYSTEM has them now, None where it has not."""
     with answering():
-        return {STANDBYS: None, COMMIT: None} | dict(db.execute(_WRITTEN, [[STANDBYS, COMMIT]]).fetchall())
+        return dict.fromkeys(names) | dict(db.execute(_WRITTEN, [list(names)]).fetchall())
 
 
 def impose(db: Connection, token: str, *, marked_only: bool) -> None:
@@ -78,7 +80,7 @@ def write_back(db: Connection, recorded: JSON) -> None:
     from psycopg import sql
 
     with answering():
-        now = written(db)
+        now = written(db, list(recorded))
         for name, value in recorded.items():
             if now[name] != value:
                 statement = sql.SQL("ALTER SYSTEM RESET {}" if value is None else "ALTER SYSTEM SET {} = {}")

@@ -5,7 +5,9 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from envctl.services.postgres.chaos.crowding import ExhaustConnections
 from envctl.services.postgres.chaos.locking import Lock
+from envctl.services.postgres.chaos.read_only import ReadOnly
 from envctl.services.postgres.chaos.slowing import ask
 from envctl.services.postgres.chaos.vacuuming import HoldVacuum
 from envctl.services.slow_requests import SlowRequests
@@ -23,6 +25,8 @@ class PostgresWays:
         {
             "lock": Lock(),
             "hold-vacuum": HoldVacuum(),
+            "exhaust-connections": ExhaustConnections(),
+            "read-only": ReadOnly(),
             "slow-commands": SlowRequests("postgres", 5432, ask),
         }
     )
