@@ -99,4 +99,60 @@ def _text(data: bytes) -> str:
     return data.rstrip(b"\0").decode(errors="replace")
 
 
-PROTOCOLS: dict[str, type[Parser]] = {"postgres": Postgres}
+class Redis:
+    """Redis' protocol, 2 and 3: a command counts as its words with a space between them; of many or of long ones the
+    first are read. Commands that are typed without it (`PING` and a line's end) are not seen.
+    """
+
+    _WORD, _WORDS = 4096, 64
+
+    def __init__(self, exempt: str) -> None:
+        self._exempt, self._ours = exempt, False
+        self.lost()
+
+    def lost(self) -> None:
+        """Begin anew with the next command."""
+        self._buffer, self._word, self._words = bytearray(), bytearray(), list[str]()
+        self._left = self._size = 0  # words of the command, and bytes of the word
+
+    def requests(self, data: bytes) -> list[str]:
+        """The commands that are whole with these bytes."""
+        found: list[str] = []
+        self._buffer += data
+        while self._buffer and self._step(found):
+            pass
+        return [] if self._ours else found
+
+    def _step(self, found: list[str]) -> bool:
+        """Read on; whether there was enough for that."""
+        if self._size:
+            part = self._buffer[: self._size]
+            self._word += part[: max(0, self._WORD - len(self._word))]
+            self._size -= len(part)
+            del self._buffer[: len(part)]
+            if not self._size:
+                self._end(found)
+            return True
+        line, end, rest = self._buffer.partition(b"\n")
+        if not end:
+            return False
+        self._buffer = rest
+        number = int(line[1:]) if line[1:].strip().isdigit() else -1
+        if self._left and line[:1] == b"$" and number >= 0:
+            self._word, self._size = bytearray(), number + len(b"\r\n")
+        else:
+            self._words, self._left = [], max(0, number) if line[:1] == b"*" else 0
+        return True
+
+    def _end(self, found: list[str]) -> None:
+        """A word is whole."""
+        self._left -= 1
+        if len(self._words) < self._WORDS:
+            self._words.append(self._word.removesuffix(b"\r\n").decode(errors="replace"))
+        if not self._left:
+            found.append(" ".join(self._words))
+            login = [word.lower() for word in self._words[:1]] in (["auth"], ["hello"])
+            self._ours = self._ours or (login and bool(self._exempt) and self._exempt in self._words)
+
+
+PROTOCOLS: dict[str, type[Parser]] = {"postgres": Postgres, "redis": Redis}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -257,6 +258,31 @@ def test_all_of_them_end_with_the_process_that_holds_them_though_that_was_killed
         eventually(lambda: _assert(env.chaos.status() == []))
     with env.redis.client() as client:
         assert client.set("a", "b")
+
+
+def test_commands_are_held_back_on_live_connections_and_new_ones(env: Environment) -> None:
+    """All of them, the login too; or every second of those with a text in them, and no others."""
+    with env.redis.client(retry=None, single_connection_client=True) as live:
+        live.ping()
+        with env.chaos.slow_commands("redis", delay="200ms"):
+            assert seconds(live.ping) >= 0.2
+            with env.redis.client(retry=None) as new:
+                assert seconds(new.ping) >= 0.2
+            with env.redis.client(retry=None, socket_timeout=0.1) as hasty, pytest.raises(redis.TimeoutError):
+                hasty.ping()
+        with env.chaos.slow_commands("redis", delay="1s", matching="set orders:", every=2):
+            took = [seconds(lambda: live.set("orders:1", "a")) for _ in range(4)]
+            assert [one >= 1 for one in took] in ([True, False] * 2, [False, True] * 2), took
+            assert seconds(lambda: live.get("orders:1")) < 1
+            assert seconds(lambda: live.set("other", "a")) < 1
+        assert live.get("orders:1") == b"a"
+
+
+def seconds(act: Callable[[], object]) -> float:
+    """How long it took."""
+    start = time.monotonic()
+    act()
+    return time.monotonic() - start
 
 
 @pytest.mark.parametrize("name", NAMES)

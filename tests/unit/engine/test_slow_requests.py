@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from envctl.engine.gates.requests import Postgres
+from envctl.engine.gates.requests import Postgres, Redis
 from envctl.engine.gates.slow_requests import Choice, Delay
 
 
@@ -52,6 +52,36 @@ def test_a_connection_that_is_under_way_is_taken_up_at_the_next_message() -> Non
     assert parser.requests(message(b"d", bytes(100))[:50]) == []
     parser.lost()
     assert parser.requests(QUERY) == ["select 1"]
+
+
+def command(*words: bytes) -> bytes:
+    """One of Redis."""
+    return b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%b\r\n" % (len(word), word) for word in words)
+
+
+@pytest.mark.parametrize("step", [1, 2, 7, 100_000])
+def test_commands_of_redis_are_read_however_they_are_cut(step: int) -> None:
+    """Of long words the beginning; what lies in a value is no command."""
+    data = (
+        command(b"AUTH", b"app", b"secret")
+        + command(b"SET", b"k", b"*1\r\n$4\r\nPING\r\n" * 1000)
+        + command(b"GET", b"")
+    )
+    parser = Redis("envctl")
+    found = [text for at in range(0, len(data), step) for text in parser.requests(data[at : at + step])]
+    assert [text.split(" ")[0] for text in found] == ["AUTH", "SET", "GET"]
+    assert len(found[1]) < 5000
+    assert parser.requests(b"in the midst of\r\nsomething\r\n") == []
+    assert parser.requests(command(b"PING")) == ["PING"]
+
+
+@pytest.mark.parametrize(
+    "login", [command(b"auth", b"envctl", b"x"), command(b"HELLO", b"3", b"AUTH", b"envctl", b"x")]
+)
+def test_the_exempt_of_redis_are_left_alone(login: bytes) -> None:
+    """However they log in."""
+    parser = Redis("envctl")
+    assert [*parser.requests(login), *parser.requests(command(b"GET", b"a"))] == []
 
 
 def packet(sequence: int, data: bytes, port: int = 1000, flags: int = 0x18) -> bytes:

@@ -11,6 +11,8 @@ from envctl.services.redis.chaos.eviction import Evict
 from envctl.services.redis.chaos.loading import Loading
 from envctl.services.redis.chaos.memory import OutOfMemory
 from envctl.services.redis.chaos.replica import ReadOnly
+from envctl.services.redis.chaos.slowing import ask
+from envctl.services.slow_requests import SlowRequests
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,6 +29,7 @@ class RedisWays:
             "out-of-memory": OutOfMemory(),
             "evict": Evict(),
             "read-only": ReadOnly(),
+            "slow-commands": SlowRequests("redis", 6379, ask),
             "cut-output-buffers": CutOutputBuffers(),
             "exhaust-connections": ExhaustConnections(),
         }
