@@ -61,7 +61,7 @@ def test_what_holds_is_held(run: Callable[..., ScenarioVerdict]) -> None:
     assert (verdict.outcome, verdict.held, verdict.reasons) == (Outcome.HELD, True, ())
     [wound] = verdict.wounds
     assert (wound.fault, wound.service) == ("scribble", "redis")
-    assert wound.ended - wound.began >= 0.1
+    assert 0 < wound.began < wound.ended < verdict.seconds
     assert verdict.recovery is not None
     assert [tally.role for tally in verdict.tallies] == ["before", "after"]
     assert "HELD" in str(verdict)
@@ -82,9 +82,7 @@ def test_work_that_fails_before_ends_the_run_before_anything_is_hurt(
     run: Callable[..., ScenarioVerdict], ward: ToyWard
 ) -> None:
     """And what is to be done at the end is done all the same."""
-    verdict = run(
-        'prepare: [{python: "looks.py:never"}]\ncleanup: [{command: touch cleaned}]\n' + ONE, looks=LOOKS
-    )
+    verdict = run('prepare: [{python: "looks.py:never"}]\ncleanup: [{command: touch cleaned}]\n' + ONE, looks=LOOKS)
     assert verdict.outcome is Outcome.NOT_STEADY
     assert "never (prepare) failed: it said False" in verdict.reasons[0]
     assert (ward.root.parent / "scenarios" / "cleaned").exists()
@@ -197,16 +195,16 @@ def test_what_is_not_well_again_in_time_is_told(run: Callable[..., ScenarioVerdi
     text = ONE + '  - run: {python: "marks.py:mark"}\nrecovery: {within: 300ms, services: [], probes: [unmarked]}\n'
     marks = "import threading\nmarked = threading.Event()\nmark = lambda env: marked.set()\n"
     marks += "unmarked = lambda env: not marked.is_set()\n"
-    text = text.replace("steps:", '  unmarked: {python: "marks.py:unmarked", roles: [before]}\nsteps:\n'
-                        '  - run: {python: "marks.py:mark"}')
+    text = text.replace(
+        "steps:",
+        '  unmarked: {python: "marks.py:unmarked", roles: [before]}\nsteps:\n  - run: {python: "marks.py:mark"}',
+    )
     verdict = run(text, looks=LOOKS, marks=marks)
     assert verdict.outcome is Outcome.NOT_RECOVERED
     assert "0.3 s after the last fault: unmarked does not hold" in verdict.reasons[0]
 
 
-def test_a_fault_that_cannot_be_healed_is_told(
-    run: Callable[..., ScenarioVerdict], ward: ToyWard
-) -> None:
+def test_a_fault_that_cannot_be_healed_is_told(run: Callable[..., ScenarioVerdict], ward: ToyWard) -> None:
     """It stays in the journal, where it is tried again."""
     verdict = run(ONE.replace("scribble", "stubborn").replace("for: 100ms", "for: 10ms"), looks=LOOKS)
     assert verdict.outcome is Outcome.NOT_RECOVERED
@@ -289,7 +287,7 @@ steps:
       - {fault: scribble, service: redis, with: {word: one}, for: 20ms}
       - repeat: 2
         steps:
-          - {fault: brief, service: postgres}
+          - {fault: brief, service: postgres, for: 10ms}
           - wait: 5ms
   - parallel:
       - {fault: scribble, service: redis, for: 40ms, when: {probe: whole}}
