@@ -18,11 +18,15 @@ from envctl.faults.kill_mid_transaction import KillMidTransaction
 from envctl.faults.memory_pressure import MemoryPressure
 from envctl.faults.network.black_hole import BlackHole
 from envctl.faults.network.break_dns import BreakDns
+from envctl.faults.network.corrupt import Corrupt
 from envctl.faults.network.cut import Cut
+from envctl.faults.network.duplicate import Duplicate
 from envctl.faults.network.half_open import HalfOpen
 from envctl.faults.network.latency import Latency
+from envctl.faults.network.loss import Loss
 from envctl.faults.network.partition import Partition
 from envctl.faults.network.refuse import Refuse
+from envctl.faults.network.reorder import Reorder
 from envctl.faults.network.slow_close import SlowClose
 from envctl.faults.network.throttle import Throttle
 from envctl.faults.oom_kill import OomKill
@@ -99,6 +103,10 @@ FAULTS: Mapping[str, type[Fault]] = MappingProxyType(
             FailRequests,
             Throttle,
             Latency,
+            Loss,
+            Duplicate,
+            Corrupt,
+            Reorder,
             Partition,
             Refuse,
             BlackHole,
