@@ -36,6 +36,7 @@ from envctl.faults.restart import Restart
 from envctl.faults.revoke_credentials import RevokeCredentials
 from envctl.faults.slow_disk import SlowDisk
 from envctl.faults.stop import Stop
+from envctl.faults.ways.block_server import BlockServer
 from envctl.faults.ways.cut_output_buffers import CutOutputBuffers
 from envctl.faults.ways.evict import Evict
 from envctl.faults.ways.executor_oom import ExecutorOom
@@ -131,6 +132,7 @@ FAULTS: Mapping[str, type[Fault]] = MappingProxyType(
             LoseSession,
             Evict,
             Loading,
+            BlockServer,
         )
     }
 )

@@ -278,6 +278,43 @@ def test_commands_are_held_back_on_live_connections_and_new_ones(env: Environmen
         assert live.get("orders:1") == b"a"
 
 
+def test_all_clients_wait_while_the_server_is_busy_now_and_then(
+    env: Environment, eventually: Callable[..., None]
+) -> None:
+    """Nothing is refused; afterwards nobody waits."""
+    with env.redis.client(retry=None) as live, boss(env) as admin:
+        live.ping()
+        with env.chaos.block_server("redis", busy="300ms", every="500ms") as fault:
+            assert fault.evidence["busy"] >= 0.3
+            eventually(lambda: _assert(seconds(live.ping) >= 0.15))
+            with env.redis.client(retry=None, socket_timeout=0.1) as hasty:
+                eventually(lambda: _assert(refused(hasty)))
+            assert any(one["name"].startswith("envctl-busy-") for one in admin.client_list())
+        assert not any(one["name"].startswith("envctl-busy-") for one in admin.client_list())
+        assert live.set("a", "b")
+
+
+def test_the_server_is_left_alone_when_the_process_that_keeps_it_busy_was_killed(
+    env: Environment,
+    injected: Callable[[str], AbstractContextManager[subprocess.Popen[str]]],
+    eventually: Callable[..., None],
+) -> None:
+    """By the warden."""
+    with injected("env.chaos.block_server('redis', duration='1h').__enter__()") as other, boss(env) as admin:
+        other.kill()
+        eventually(lambda: _assert(env.chaos.status() == []))
+        assert not any(one["name"].startswith("envctl-busy-") for one in admin.client_list())
+
+
+def refused(client: redis.Redis) -> bool:
+    """Whether it met its time limit."""
+    try:
+        client.ping()
+    except redis.TimeoutError:
+        return True
+    return False
+
+
 def seconds(act: Callable[[], object]) -> float:
     """How long it took."""
     start = time.monotonic()
@@ -315,6 +352,11 @@ def test_two_on_the_same_setting_are_refused_and_on_different_ones_go_together(e
         ("cut-output-buffers", {"limit": "0", "of": "slave"}, ["--limit: wanted more than 0", "--of: wanted one of"]),
         ("cut-output-buffers", {"limit": "1GB"}, ["--limit: wanted", "16MiB"]),
         ("out-of-memory", {"room": "much"}, ["--room", "a size"]),
+        (
+            "block-server",
+            {"busy": "5s", "every": "1s"},
+            ["--busy: wanted more than 0 and less", "--every: wanted no less"],
+        ),
         ("exhaust-connections", {"keep": "-1"}, ["--keep", "0 or more"]),
     ],
 )

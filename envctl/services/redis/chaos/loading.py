@@ -76,7 +76,9 @@ class Loading:
     def check_mended(self, site: Site, wanted: Mapping[str, Any], seen: JSON) -> JSON:
         """Nothing of the gate is left, and the server answers."""
         del wanted
-        gated.require_gone(gated.ask(site, seen, _GATE, "state"), seen)
+        left = gated.ask(site, seen, _GATE, "state")
+        if left["table"] or left["alive"]:
+            raise NotReady(f"the gate {seen['gate']} is still there: {left}")
         with Conversation(site.at, identity(site)) as new:
             return {"gate": "gone", "ping": text(new.ask("PING"))}
 

@@ -6,6 +6,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from envctl.services.redis.chaos.buffers import CutOutputBuffers
+from envctl.services.redis.chaos.busy import BlockServer
 from envctl.services.redis.chaos.crowd import ExhaustConnections
 from envctl.services.redis.chaos.eviction import Evict
 from envctl.services.redis.chaos.loading import Loading
@@ -30,6 +31,7 @@ class RedisWays:
             "evict": Evict(),
             "read-only": ReadOnly(),
             "slow-commands": SlowRequests("redis", 6379, ask),
+            "block-server": BlockServer(),
             "cut-output-buffers": CutOutputBuffers(),
             "exhaust-connections": ExhaustConnections(),
         }
