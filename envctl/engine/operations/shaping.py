@@ -29,10 +29,15 @@ def begin(wire: dict[str, Any]) -> dict[str, Any]:
     """Put them there, and before that the child that takes them away."""
     leases.after(wire["token"], wire["seconds"], lambda: _remove(wire))
     for place, device in enumerate(namespaces.interfaces()):
-        if "out" in wire["directions"]:
-            _shape_out(wire, device)
-        if "in" in wire["directions"]:
-            _shape_in(wire, device, _mirror(wire, place))
+        length = _length(device)
+        try:
+            if "out" in wire["directions"]:
+                _shape_out(wire, device)
+            if "in" in wire["directions"]:
+                _shape_in(wire, device, f"{_name(wire)}{place}")
+        finally:
+            # The kernel makes a length of 0 to 1000 when a discipline comes, and leaves it so.
+            _length(device, length)
     return {}
 
 
@@ -78,14 +83,10 @@ def _stands_in_the_way(one: dict[str, Any], directions: list[str]) -> bool:
 def _shape_out(wire: dict[str, Any], device: str) -> None:
     """All of it through the leaf; or, by classes, what matches, while the rest goes past."""
     matches, handle = _matches(wire, "dst"), _handle(wire)
-    length = _length(device)
     if matches == [_ALL]:
         _tc("qdisc add dev", device, "root handle", handle, *wire["how"]["leaf"])
     else:
         _tc("qdisc add dev", device, "root handle", handle, "htb")
-    if length != _length(device):  # a root makes a length of 0 to 1000, and it would stay so
-        _length(device, length)
-    if matches != [_ALL]:
         _tc("class add dev", device, "parent", handle, f"classid {handle}1 htb rate 100gbit quantum 60000")
         _tc("qdisc add dev", device, f"parent {handle}1", *wire["how"]["leaf"])
         for match in matches:
@@ -156,10 +157,6 @@ def _queues() -> list[dict[str, Any]]:
 
 def _mirrors(wire: dict[str, Any]) -> list[str]:
     return [name for _, name in socket.if_nameindex() if name.startswith(_name(wire))]
-
-
-def _mirror(wire: dict[str, Any], place: int) -> str:
-    return f"{_name(wire)}{place}"
 
 
 def _name(wire: dict[str, Any]) -> str:
