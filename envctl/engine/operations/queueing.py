@@ -6,7 +6,6 @@ each such fault takes a table of its own in each direction: four at once on one 
 
 from __future__ import annotations
 
-import os
 import time
 from contextlib import suppress
 from typing import Any
@@ -25,9 +24,8 @@ _WAIT, _PATIENCE = 0.002, 5.0
 def begin(wire: dict[str, Any]) -> dict[str, Any]:
     """Start the program, then lead packets to it."""
     _start(wire)
-    for family, tool in _FAMILIES.items():
-        if family == "v4" or namespaces.speaks_ipv6():
-            namespaces.run(f"{tool}-restore", "--noflush", "--wait", text=_rules(wire, family, tool))
+    for family, tool in _spoken():
+        namespaces.run(f"{tool}-restore", "--noflush", "--wait", text=_rules(wire, family, tool))
     return {}
 
 
@@ -38,16 +36,16 @@ def state(wire: dict[str, Any]) -> dict[str, Any]:
 
 def end(wire: dict[str, Any]) -> bool:
     """Take the rules away, then the program; whether both had been there until now."""
-    alive = _alive(wire)
-    ruled = [_unrule(wire, tool) for tool in _FAMILIES.values()]
+    alive = bool(tracing.running(_ledger(wire)))
+    ruled = [_unrule(wire, tool) for _, tool in _spoken()]
     tracing.end(_ledger(wire))
     return alive and any(ruled)
 
 
 def left(wire: dict[str, Any]) -> list[str]:
     """What is still there of it."""
-    rules = [line for tool in _FAMILIES.values() for line in _saved(tool) if wire["token"] in line]
-    return rules + (["envctl-packets"] if _alive(wire) else [])
+    rules = [line for _, tool in _spoken() for line in _saved(tool) if wire["token"] in line]
+    return rules + [tracing.PACKETS for _ in tracing.running(_ledger(wire))]
 
 
 def foreign(wire: dict[str, Any]) -> str:
@@ -64,7 +62,7 @@ def _start(wire: dict[str, Any]) -> None:
     settings = [f"{key}={value}" for key, value in wire["how"]["packets"].items()]
     numbers = [str(wire[key]) for key in ("seconds", "pid")] + [str(_queue(wire))]
     command = [tracing.PACKETS, _ledger(wire), *numbers, *settings]
-    leases.fork(wire["token"], lambda: os.execvp(command[0], command))  # noqa: S606
+    leases.fork(wire["token"], lambda: tracing.become(command))
     last = time.monotonic() + _PATIENCE
     while not (said := tracing.said(_ledger(wire))).get("attached"):
         if said.get("problem") or time.monotonic() > last:
@@ -144,16 +142,19 @@ def _unrule(wire: dict[str, Any], tool: str) -> bool:
 def _sweep(tool: str) -> None:
     """Remove the tables that iptables makes and leaves behind when they are empty again."""
     family, saved = ("ip" if tool == "iptables" else "ip6"), "\n".join(_saved(tool))
+    empty = []
     for table in _TABLES:
         _, found, text = saved.partition(f"*{table}\n")
         content = [line for line in text.partition("COMMIT")[0].splitlines() if not line.startswith("#")]
         if found and all(line.startswith(":") and " ACCEPT " in line for line in content):
-            with suppress(OSError):  # not of the newer kind, where there is nothing to remove
-                namespaces.run("nft", "delete", "table", family, table)
+            empty.append(f"delete table {family} {table}")
+    with suppress(OSError):  # not of the newer kind, where there is nothing to remove
+        namespaces.run("nft", "-f", "-", text="\n".join(empty))
 
 
-def _alive(wire: dict[str, Any]) -> bool:
-    return bool(tracing.running(_ledger(wire)))
+def _spoken() -> list[tuple[str, str]]:
+    """The families of addresses here, each with its tool."""
+    return [one for one in _FAMILIES.items() if one[0] == "v4" or namespaces.speaks_ipv6()]
 
 
 def _ledger(wire: dict[str, Any]) -> str:

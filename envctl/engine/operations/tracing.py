@@ -38,9 +38,9 @@ def end(ledger: str) -> bool:
     """End it, and let none start with this ledger; whether that had been done before."""
     with open(os.open(ledger, os.O_CREAT | os.O_RDWR, 0o600), "r+") as stream:  # noqa: PTH123
         before = stream.read()
-    for name in filter(str.isdigit, os.listdir("/proc")):  # noqa: PTH208
+    for pid in running(ledger):
         with suppress(OSError):
-            _end(int(name), ledger)
+            _end(pid, ledger)
     if left := running(ledger):
         raise TimeoutError(f"the tool does not end: {', '.join(map(str, left))}")
     with open(ledger, "w") as stream:  # noqa: PTH123
@@ -49,8 +49,22 @@ def end(ledger: str) -> bool:
 
 
 def running(ledger: str) -> list[int]:
-    """The tools with this ledger."""
+    """The tools with this ledger; the one that was noted, where one was: to ask all processes takes time."""
+    with suppress(FileNotFoundError), open(_note(ledger)) as stream:  # noqa: PTH123
+        pid = stream.read()
+        return [int(pid)] if pid and _is_tool(pid, ledger) else []
     return [int(name) for name in filter(str.isdigit, os.listdir("/proc")) if _is_tool(name, ledger)]  # noqa: PTH208
+
+
+def become(command: list[str]) -> None:
+    """Be a tool from now on, and note which process that is."""
+    with open(_note(command[1]), "w") as stream:  # noqa: PTH123
+        stream.write(str(os.getpid()))
+    os.execvp(command[0], command)  # noqa: S606
+
+
+def _note(ledger: str) -> str:
+    return f"{ledger}.pid"
 
 
 def threads(pid: int) -> dict[str, int]:
