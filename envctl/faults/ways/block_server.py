@@ -14,7 +14,7 @@ from envctl.faults.ways.way import OwnWay
 class BlockServer(OwnWay):
     """Have the server work at one thing for a time, again and again: all clients wait for it, as behind KEYS *.
 
-    Redis: a script that does nothing but look at the clock. Nothing is refused and nothing lost; whoever has a time
+    Redis: a script that does nothing but ask for INFO. Nothing is refused and nothing lost; whoever has a time
     limit shorter than --busy meets it now and then.
 
     What gives it the work ends by itself soon after the time.

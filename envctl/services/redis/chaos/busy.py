@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import secrets
 import time
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from envctl.engine.gates import inside, program
 from envctl.protocols import NotReady
 from envctl.services.redis.chaos.conversation import Conversation, text
 from envctl.services.redis.chaos.probes import identity
+from envctl.services.redis.chaos.programs import begin, end, state
 from envctl.services.wire import admin_of
 from envctl.waiting import Deadline
 
@@ -55,13 +54,14 @@ class BlockServer:
 
     def hurt(self, site: Site, wanted: Mapping[str, Any], seen: JSON) -> None:
         """Begin; the first time is over when this returns."""
-        pid, port = site.hands.pid(site.container.id), next(iter(site.service.ports.values()))
-        limits = (port, pid, seen["seconds"], wanted["busy"], wanted["every"])
-        _run(site, inside(pid), "begin", seen["worker"], *limits)
+        admin = admin_of(site.at)
+        login = {"ENVCTL_USER": admin.username, "ENVCTL_PASSWORD": admin.password}
+        limits = (seen["seconds"], wanted["busy"], wanted["every"])
+        begin(site, _PROGRAM, seen["worker"], *limits, login=login)
 
     def check_hurt(self, site: Site, wanted: Mapping[str, Any], seen: JSON) -> JSON:
         """How long a client was kept waiting, and how long the server was busy."""
-        there = _run(site, [], "state", seen["worker"])
+        there = state(site, _PROGRAM, seen["worker"])
         if not there["alive"] or there["last"] < wanted["busy"]:
             raise NotReady(f"the server is not kept busy: {there}")
         found: JSON = {"busy": round(there["last"], 3), "times": there["times"]}
@@ -74,12 +74,12 @@ class BlockServer:
     def mend(self, site: Site, wanted: Mapping[str, Any], seen: JSON) -> None:
         """End it, without a word to the server."""
         del wanted
-        _run(site, [], "end", seen["worker"])
+        end(site, _PROGRAM, seen["worker"])
 
     def check_mended(self, site: Site, wanted: Mapping[str, Any], seen: JSON) -> JSON:
         """It is gone, and so is its connection."""
         del wanted
-        if _run(site, [], "state", seen["worker"])["alive"]:
+        if state(site, _PROGRAM, seen["worker"])["alive"]:
             raise NotReady("the server is still kept busy")
         with Conversation(site.at, admin_of(site.at)) as server:
             if f" name={seen['worker']} " in text(server.ask("CLIENT", "LIST")):
@@ -98,21 +98,3 @@ def _longest(site: Site, seconds: float) -> float:
             app.ask("PING")
             longest = max(longest, time.monotonic() - start)
     return round(longest, 3)
-
-
-def _run(site: Site, where: list[str], *arguments: object) -> JSON:
-    """Run the program; what it says, now or, where a busy engine lost that, when it is asked for its state.
-
-    Raises:
-        NotReady: it failed; with its last line.
-
-    """
-    command = [*where, "python3", "-c", program(_PROGRAM), *map(str, arguments)]
-    admin, surgeon = admin_of(site.at), site.hands.surgeon(site.environment)
-    login = {"ENVCTL_USER": admin.username, "ENVCTL_PASSWORD": admin.password}
-    done = site.hands.execute(surgeon, command, environment=login if arguments[0] == "begin" else None)
-    if not done.exit_code and not done.output and arguments[0] != "state":
-        return _run(site, where, "state", arguments[1])
-    if done.exit_code or not done.output:
-        raise NotReady(done.output.strip().rpartition("\n")[2] or f"the worker ended with code {done.exit_code}")
-    return dict(json.loads(done.output.rpartition("\n")[2]))

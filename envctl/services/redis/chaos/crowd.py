@@ -6,16 +6,15 @@ there is room for as many as it held.
 
 from __future__ import annotations
 
-import json
 import secrets
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
-from envctl.engine.gates import inside, program
 from envctl.errors import FaultUnfit
 from envctl.protocols import NotReady
 from envctl.services.redis.chaos.conversation import Conversation, Refusal, text
 from envctl.services.redis.chaos.probes import close_live, identity, live, open_live
+from envctl.services.redis.chaos.programs import begin, end, state
 from envctl.services.redis.chaos.settings import SettingsWay, change, current
 from envctl.services.wire import admin_of
 
@@ -25,6 +24,8 @@ if TYPE_CHECKING:
     from envctl.site import Site
 
 JSON = dict[str, Any]
+
+_CROWD = "redis_crowd"
 
 _MANY = 256
 """Connections that are held at least, and so are free when healing comes. Each costs the server up to 20 KB; to hold
@@ -73,12 +74,11 @@ class ExhaustConnections(SettingsWay):
         open_live(site)
         with Conversation(site.at, admin_of(site.at)) as server:
             change(server, seen["during"])
-        pid, port = site.hands.pid(site.container.id), next(iter(site.service.ports.values()))
-        _run(site, inside(pid), "begin", seen["crowd"], port, pid, seen["seconds"], wanted["keep"])
+        begin(site, _CROWD, seen["crowd"], seen["seconds"], wanted["keep"])
 
     def check_hurt(self, site: Site, wanted: Mapping[str, Any], seen: JSON) -> JSON:
         """A new connection is refused; the one from before is served."""
-        crowd = _run(site, [], "state", seen["crowd"])
+        crowd = state(site, _CROWD, seen["crowd"])
         if not crowd["alive"]:
             raise NotReady("nobody holds connections")
         free, said = _free(site, wanted["keep"] + _MORE)
@@ -89,12 +89,12 @@ class ExhaustConnections(SettingsWay):
     def mend(self, site: Site, wanted: Mapping[str, Any], seen: JSON) -> None:
         """Send the crowd away, then put the setting back."""
         close_live(site)
-        _run(site, [], "end", seen["crowd"])
+        end(site, _CROWD, seen["crowd"])
         super().mend(site, wanted, seen)
 
     def check_mended(self, site: Site, wanted: Mapping[str, Any], seen: JSON) -> JSON:
         """Nobody holds connections, and a new one is served."""
-        if _run(site, [], "state", seen["crowd"])["alive"]:
+        if state(site, _CROWD, seen["crowd"])["alive"]:
             raise NotReady("connections are still held")
         return {**super().check_mended(site, wanted, seen), "new": _served(site)}
 
@@ -131,19 +131,3 @@ def _served(site: Site) -> str:
     """
     with Conversation(site.at, identity(site)) as new:
         return text(new.ask("PING"))
-
-
-def _run(site: Site, where: list[str], *arguments: object) -> JSON:
-    """Run the program; what it says, now or, where a busy engine lost that, when it is asked for its state.
-
-    Raises:
-        NotReady: it failed; with its last line.
-
-    """
-    command = [*where, "python3", "-c", program("redis_crowd"), *map(str, arguments)]
-    done = site.hands.operate(site.environment, command)
-    if not done.exit_code and not done.output and arguments[0] != "state":
-        return _run(site, where, "state", arguments[1])
-    if done.exit_code or not done.output:
-        raise NotReady(done.output.strip().rpartition("\n")[2] or f"the crowd ended with code {done.exit_code}")
-    return dict(json.loads(done.output.rpartition("\n")[2]))

@@ -7,13 +7,14 @@ be chosen, and it could not be ended before it is over. Data, process and connec
 from __future__ import annotations
 
 import json
+import secrets
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from envctl.protocols import NotReady
-from envctl.services import gated
+from envctl.protocols import Lost, NotReady
 from envctl.services.redis.chaos.conversation import Conversation, text
 from envctl.services.redis.chaos.probes import close_live, identity, live, open_live, refused
+from envctl.services.redis.chaos.programs import begin, end, state
 from envctl.services.wire import admin_of
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 JSON = dict[str, Any]
 
 _GATE, _SUBCOMMANDS = "redis_loading", 9
+_GRACE = 15.0
 
 
 class Loading:
@@ -44,7 +46,8 @@ class Loading:
     def look(self, site: Site, wanted: Mapping[str, Any]) -> JSON:
         """The run of the server before which the gate will stand."""
         del wanted
-        return gated.planned(site)
+        started_at = site.running().started_at
+        return {"gate": f"envctl_{secrets.token_hex(4)}", "seconds": site.lasts + _GRACE, "started_at": started_at}
 
     def hurt(self, site: Site, wanted: Mapping[str, Any], seen: JSON) -> None:
         """Put the gate up, and cut the connections that are there, as a restart does."""
@@ -52,12 +55,12 @@ class Loading:
         open_live(site)
         with Conversation(site.at, admin_of(site.at)) as server:
             names = _refused(server.ask("COMMAND"))
-        gated.ask(site, seen, _GATE, "begin", json.dumps(names))
+        begin(site, _GATE, seen["gate"], seen["seconds"], json.dumps(names))
 
     def check_hurt(self, site: Site, wanted: Mapping[str, Any], seen: JSON) -> JSON:
         """What a connection of before and a new one are told, and that the server says it loads."""
         del wanted
-        if not gated.ask(site, seen, _GATE, "state")["alive"]:
+        if not state(site, _GATE, seen["gate"], within=True)["alive"]:
             raise NotReady("the gate is not there")
         found = {"live": _closed(one)} if (one := live(site)) is not None else {}
         with Conversation(site.at, identity(site)) as new:
@@ -71,16 +74,29 @@ class Loading:
         """Take the gate down."""
         del wanted
         close_live(site)
-        gated.ask(site, seen, _GATE, "end")
+        _require_same(site, seen)
+        end(site, _GATE, seen["gate"], within=True)
 
     def check_mended(self, site: Site, wanted: Mapping[str, Any], seen: JSON) -> JSON:
         """Nothing of the gate is left, and the server answers."""
         del wanted
-        left = gated.ask(site, seen, _GATE, "state")
+        _require_same(site, seen)
+        left = state(site, _GATE, seen["gate"], within=True)
         if left["table"] or left["alive"]:
             raise NotReady(f"the gate {seen['gate']} is still there: {left}")
         with Conversation(site.at, identity(site)) as new:
             return {"gate": "gone", "ping": text(new.ask("PING"))}
+
+
+def _require_same(site: Site, seen: JSON) -> None:
+    """See that the gate can still be there.
+
+    Raises:
+        Lost: the server ended, and with its network namespace the gate.
+
+    """
+    if (now := site.now()).started_at != seen["started_at"]:
+        raise Lost(f"its container was started anew, {now.started_at}: the gate went with the network")
 
 
 def _refused(commands: Sequence[Any]) -> list[str]:

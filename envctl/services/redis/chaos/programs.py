@@ -1,0 +1,60 @@
+"""Programs of `engine.gates` that faults of Redis have in the server's network namespace, or ask from outside of it."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from envctl.engine.gates import inside, program
+from envctl.protocols import NotReady
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from envctl.site import Site
+
+JSON = dict[str, Any]
+
+
+def begin(site: Site, name: str, mark: str, *arguments: object, login: Mapping[str, str] | None = None) -> JSON:
+    """Have a program begin where the server's network is, with its port and process; what it says."""
+    pid, port = site.hands.pid(site.container.id), next(iter(site.service.ports.values()))
+    return _run(site, inside(pid), name, "begin", mark, (port, pid, *arguments), login)
+
+
+def state(site: Site, name: str, mark: str, *, within: bool = False) -> JSON:
+    """What a program says of itself, when it is asked from the surgeon or `within` the server's network."""
+    return _run(site, _where(site, within), name, "state", mark)
+
+
+def end(site: Site, name: str, mark: str, *, within: bool = False) -> JSON:
+    """Have a program end, and say what is left of it; idempotent."""
+    return _run(site, _where(site, within), name, "end", mark)
+
+
+def _where(site: Site, within: bool) -> list[str]:
+    return inside(site.hands.pid(site.running().id)) if within else []
+
+
+def _run(
+    site: Site,
+    where: Sequence[str],
+    name: str,
+    verb: str,
+    mark: str,
+    arguments: Sequence[object] = (),
+    login: Mapping[str, str] | None = None,
+) -> JSON:
+    """What it says, now or, where a busy engine lost that, when it is asked for its state.
+
+    Raises:
+        NotReady: it failed; with its last line.
+
+    """
+    command = [*where, "python3", "-c", program(name), verb, mark, *map(str, arguments)]
+    done = site.hands.execute(site.hands.surgeon(site.environment), command, environment=login)
+    if not done.exit_code and not done.output and verb != "state":
+        return _run(site, where, name, "state", mark)
+    if done.exit_code or not done.output:
+        raise NotReady(done.output.strip().rpartition("\n")[2] or f"{name} ended with code {done.exit_code}")
+    return dict(json.loads(done.output.rpartition("\n")[2]))
