@@ -59,6 +59,7 @@ def _socket(pid: int, port: int | None) -> socket.socket:
 
 def _exchange(probe: dict[str, Any], source: socket.socket, sink: socket.socket) -> list[tuple[int, float, bool]]:
     """Number, milliseconds on the way and soundness of each that came, in the order in which they came."""
+    _make_room(probe, source, sink)
     body, came, sent = bytes(range(256)) * 6, list[tuple[int, float, bool]](), 0
     body = body[: max(0, probe["size"] - _HEAD.size)]
     begin = time.monotonic_ns()
@@ -76,6 +77,14 @@ def _exchange(probe: dict[str, Any], source: socket.socket, sink: socket.socket)
             came.append((number, (arrival - at) / 1e6, data[_HEAD.size :] == body))
             whole.add(number)
     return came
+
+
+def _make_room(probe: dict[str, Any], source: socket.socket, sink: socket.socket) -> None:
+    """For all of them: what is sent stays in the sender's buffer as long as something on the way holds it, and on a
+    busy machine many are sent at once, when it is this program's turn again.
+    """
+    source.setsockopt(socket.SOL_SOCKET, _SNDBUFFORCE, probe["count"] * _ROOM)
+    sink.setsockopt(socket.SOL_SOCKET, _RCVBUFFORCE, probe["count"] * _ROOM)
 
 
 def _send(source: socket.socket, data: bytes) -> None:
@@ -112,9 +121,8 @@ def _told(came: list[tuple[int, float, bool]], probe: dict[str, Any]) -> dict[st
 
 
 def _flood(probe: dict[str, Any], source: socket.socket, sink: socket.socket) -> list[float]:
-    """When each came. What is sent stays in the sender's buffer as long as a shaper holds it: it must have room."""
-    source.setsockopt(socket.SOL_SOCKET, _SNDBUFFORCE, probe["count"] * _ROOM)
-    sink.setsockopt(socket.SOL_SOCKET, _RCVBUFFORCE, probe["count"] * _ROOM)
+    """When each came."""
+    _make_room(probe, source, sink)
     data, sent, came = bytes(probe["size"]), 0, list[float]()
     # One by one each has a time of its own; of many the sending itself must be fast.
     at_once = 1 + probe["count"] // _MANY
