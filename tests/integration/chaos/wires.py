@@ -46,13 +46,24 @@ def portrait(env: Environment, service: str) -> str:
 
 def packets(env: Environment, source: str, sink: str, **settings: Any) -> dict[str, Any]:  # noqa: ANN401 - of the probe
     """What became of datagrams from one service, or the host, to another (see `engine.operations.probing`)."""
+    return _measured(env, _probe(env, source, sink, **settings))[0]
+
+
+def come(env: Environment, *ways: tuple[str, str]) -> list[int]:
+    """How many of three packets come, each way."""
+    told = _measured(env, *(_probe(env, source, sink, wait=0.3) for source, sink in ways))
+    return [int(one["received"]) for one in told]
+
+
+def _probe(env: Environment, source: str, sink: str, **settings: Any) -> dict[str, Any]:  # noqa: ANN401
     begin, end = _place(env, source, sink), _place(env, sink, source)
     wanted = {"port": None, "side": "to", "count": 3, "every": 0.001, "size": 64, "wait": 0.5, **settings}
-    probe = {"from": begin.pid, "to": end.pid, "address": end.reached_from(begin), **wanted}
-    hands = site(env, source if source != HOST else sink).hands
-    wire = {**NOTHING, "pid": begin.pid}
-    [told] = hands.operation(env.name, "network.measure", backend="tc", wire=wire, probes=[probe])["after"]
-    return dict(told)
+    return {"from": begin.pid, "to": end.pid, "address": end.reached_from(begin), **wanted}
+
+
+def _measured(env: Environment, *probes: dict[str, Any]) -> list[dict[str, Any]]:
+    told = {"backend": "tc", "wire": {**NOTHING, "pid": probes[0]["from"]}, "probes": list(probes)}
+    return list(env.chaos._ward.hands.operation(env.name, "network.measure", **told)["after"])
 
 
 def flood(env: Environment, source: str, sink: str, **settings: Any) -> float:  # noqa: ANN401
