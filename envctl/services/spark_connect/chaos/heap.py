@@ -50,14 +50,16 @@ class Heap(Force):
         """Take it."""
         pid = site.hands.pid(site.container.id)
         site.hands.operation(site.environment, "java.place", pid=pid, path=seen["lease"])
-        site.kept["taken"] = self.begin(site, seen, lease=seen["lease"], leave=wanted["leave"])
+        self.begin(site, seen, lease=seen["lease"], leave=wanted["leave"])
 
     def check_hurt(self, site: Site, wanted: Mapping[str, Any], seen: JSON) -> JSON:
         """How much was taken, and what a small call gets now; a server that ended of it has had its out of memory."""
-        del seen
-        taken = site.kept["taken"]
-        told: JSON = {"heap": int(taken["heap"]), "taken": int(taken["hurt"]), "left": int(taken["free"])}
-        if told["taken"] <= 0 or told["left"] > 2 * wanted["leave"] + 16 * MIB:
+        del wanted
+        if (now := site.now()).state is State.EXITED:
+            return {"the server": f"ended with exit code {now.exit_code}"}
+        state = self.state(site, seen)
+        told = {"heap": state["heap"], "taken": state["hurt"], "left": state["free"]}
+        if not state["probed"]:
             raise NotReady(f"it still has room: {told}")
         try:
             ask_version(site.at, app_of(site.at), 5.0)
@@ -68,21 +70,25 @@ class Heap(Force):
     def mend(self, site: Site, wanted: Mapping[str, Any], seen: JSON) -> None:
         """Let go of it, by way of a file: the server may have no memory for a request. Start it where it ended."""
         del wanted
-        if (now := site.now()).state not in {State.RUNNING, State.PAUSED}:
-            site.kept["ended"] = f"with exit code {now.exit_code}" + " (out of memory)" * (
-                now.exit_code == _OUT_OF_MEMORY
-            )
-            site.bring_up()
+        self._revive(site)
         pid = site.hands.pid(site.container.id)
         site.hands.operation(site.environment, "java.lengthen", pid=pid, path=seen["lease"])
 
     def check_mended(self, site: Site, wanted: Mapping[str, Any], seen: JSON) -> JSON:
-        """It has its heap, or was started anew with all of it."""
+        """It has its heap, or was started anew with all of it: it may still end while it is healed."""
+        self._revive(site)
         if ended := site.kept.get("ended"):
             site.running()
             site.ping()
             return {"the server": f"ended {ended}, and was started anew", "its sessions": "gone"}
         return super().check_mended(site, wanted, seen)
+
+    def _revive(self, site: Site) -> None:
+        if (now := site.now()).state in {State.RUNNING, State.PAUSED}:
+            return
+        why = " (out of memory)" if now.exit_code == _OUT_OF_MEMORY else ""
+        site.kept["ended"] = f"with exit code {now.exit_code}{why}"
+        site.bring_up()
 
 
 if TYPE_CHECKING:

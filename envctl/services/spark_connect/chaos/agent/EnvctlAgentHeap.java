@@ -3,8 +3,8 @@ import java.util.ArrayList;
 import java.util.List;
 
 /**
- * Holds all of the heap but so much, from the moment it is put in force. It lets go when its file gets longer, too: to
- * look at that takes no memory, which a request does.
+ * Holds all of the heap but so much; it has it when it has `probed`. It lets go when its file gets longer, too: to look
+ * at that takes no memory, which a request does.
  */
 class EnvctlAgentHeap extends EnvctlAgent.Force {
   private List<byte[]> held = new ArrayList<>(1 << 14);
@@ -17,11 +17,22 @@ class EnvctlAgentHeap extends EnvctlAgent.Force {
   @Override
   void put() throws Exception {
     file = new RandomAccessFile(wanted.get("lease"), "r");
-    long leave = wanted.number("leave");
+  }
+
+  @Override
+  boolean look() throws Exception {
+    if (probed.get() == 0) {
+      fill();
+      probed.set(1);
+    }
+    return file.length() == 0;
+  }
+
+  /** Large ones first: they go straight to where what lives long is kept. */
+  private void fill() throws Exception {
     System.gc();
-    // Large ones first: they go straight to where what lives long is kept.
-    for (int size : new int[] {1 << 24, 1 << 20, 1 << 17}) {
-      while (EnvctlAgent.free() - size >= leave && hold(size)) {
+    for (int size : new int[] {1 << 24, 1 << 20}) {
+      while (!over && file.length() == 0 && EnvctlAgent.free() - size >= wanted.number("leave") && hold(size)) {
         hurt.addAndGet(size);
       }
     }
@@ -34,11 +45,6 @@ class EnvctlAgentHeap extends EnvctlAgent.Force {
     } catch (OutOfMemoryError full) {
       return false;
     }
-  }
-
-  @Override
-  boolean look() throws Exception {
-    return file.length() == 0;
   }
 
   @Override
