@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -182,8 +181,7 @@ def test_a_client_whose_answers_pile_up_is_cut_and_others_are_not(env: Environme
             assert small.client_id() == connection
         assert len(large.get("large") or b"") == 1_000_000
         large.delete("large")
-    log = "\n".join(line.text for line in env.logs(["redis"]))
-    assert "overcoming of output buffer limits" in log
+    assert any("overcoming of output buffer limits" in line.text for line in env.logs(["redis"]))
 
 
 @pytest.mark.usefixtures("same")
@@ -218,10 +216,6 @@ def test_a_new_connection_is_refused_while_all_are_taken_and_a_live_one_is_serve
             for client in clients:
                 client.close()
         assert live.set("a", "b")
-
-
-def test_no_more_can_be_kept_than_there_is_room_for(env: Environment) -> None:
-    """Nothing is changed."""
     with pytest.raises(FaultUnfit, match="it takes 10000, and has"):
         env.chaos.exhaust_connections("redis", keep=10_000)
 
@@ -260,68 +254,6 @@ def test_all_of_them_end_with_the_process_that_holds_them_though_that_was_killed
         assert client.set("a", "b")
 
 
-def test_commands_are_held_back_on_live_connections_and_new_ones(env: Environment) -> None:
-    """All of them, the login too; or every second of those with a text in them, and no others."""
-    with env.redis.client(retry=None, single_connection_client=True) as live:
-        live.ping()
-        with env.chaos.slow_commands("redis", delay="200ms"):
-            assert seconds(live.ping) >= 0.2
-            with env.redis.client(retry=None) as new:
-                assert seconds(new.ping) >= 0.2
-            with env.redis.client(retry=None, socket_timeout=0.1) as hasty, pytest.raises(redis.TimeoutError):
-                hasty.ping()
-        with env.chaos.slow_commands("redis", delay="1s", matching="set orders:", every=2):
-            took = [seconds(lambda: live.set("orders:1", "a")) for _ in range(4)]
-            assert [one >= 1 for one in took] in ([True, False] * 2, [False, True] * 2), took
-            assert seconds(lambda: live.get("orders:1")) < 1
-            assert seconds(lambda: live.set("other", "a")) < 1
-        assert live.get("orders:1") == b"a"
-
-
-def test_all_clients_wait_while_the_server_is_busy_now_and_then(
-    env: Environment, eventually: Callable[..., None]
-) -> None:
-    """Nothing is refused; afterwards nobody waits."""
-    with env.redis.client(retry=None) as live, boss(env) as admin:
-        live.ping()
-        with env.chaos.block_server("redis", busy="300ms", every="500ms") as fault:
-            assert fault.evidence["busy"] >= 0.3
-            eventually(lambda: _assert(seconds(live.ping) >= 0.15))
-            with env.redis.client(retry=None, socket_timeout=0.1) as hasty:
-                eventually(lambda: _assert(refused(hasty)))
-            assert any(one["name"].startswith("envctl-busy-") for one in admin.client_list())
-        assert not any(one["name"].startswith("envctl-busy-") for one in admin.client_list())
-        assert live.set("a", "b")
-
-
-def test_the_server_is_left_alone_when_the_process_that_keeps_it_busy_was_killed(
-    env: Environment,
-    injected: Callable[[str], AbstractContextManager[subprocess.Popen[str]]],
-    eventually: Callable[..., None],
-) -> None:
-    """By the warden."""
-    with injected("env.chaos.block_server('redis', duration='1h').__enter__()") as other, boss(env) as admin:
-        other.kill()
-        eventually(lambda: _assert(env.chaos.status() == []))
-        assert not any(one["name"].startswith("envctl-busy-") for one in admin.client_list())
-
-
-def refused(client: redis.Redis) -> bool:
-    """Whether it met its time limit."""
-    try:
-        client.ping()
-    except redis.TimeoutError:
-        return True
-    return False
-
-
-def seconds(act: Callable[[], object]) -> float:
-    """How long it took."""
-    start = time.monotonic()
-    act()
-    return time.monotonic() - start
-
-
 @pytest.mark.parametrize("name", NAMES)
 def test_after_a_restart_meanwhile_all_is_as_the_command_line_says(env: Environment, name: str) -> None:
     """What was set is gone with the process: healed, and told."""
@@ -330,8 +262,9 @@ def test_after_a_restart_meanwhile_all_is_as_the_command_line_says(env: Environm
         site = Ward(env.name).site("redis")
         site.hands.restart(site.container.id, 10)
     assert fault.healed is not None
-    assert fault.healed.evidence["settings"] == "equal"
-    assert fault.healed.evidence["restarted"]
+    assert (
+        fault.healed.evidence.items() >= {"settings": "equal", "restarted": "Redis was started anew meanwhile"}.items()
+    )
     env.wait_recovered("redis")
     assert settings(env) == before
 
@@ -352,11 +285,6 @@ def test_two_on_the_same_setting_are_refused_and_on_different_ones_go_together(e
         ("cut-output-buffers", {"limit": "0", "of": "slave"}, ["--limit: wanted more than 0", "--of: wanted one of"]),
         ("cut-output-buffers", {"limit": "1GB"}, ["--limit: wanted", "16MiB"]),
         ("out-of-memory", {"room": "much"}, ["--room", "a size"]),
-        (
-            "block-server",
-            {"busy": "5s", "every": "1s"},
-            ["--busy: wanted more than 0 and less", "--every: wanted no less"],
-        ),
         ("exhaust-connections", {"keep": "-1"}, ["--keep", "0 or more"]),
     ],
 )

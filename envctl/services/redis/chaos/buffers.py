@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from envctl.protocols import NotReady
 from envctl.services.redis.chaos.conversation import Conversation, Refusal, text
-from envctl.services.redis.chaos.probes import identity
+from envctl.services.redis.chaos.probes import close_live, identity
 from envctl.services.redis.chaos.settings import SettingsWay
 from envctl.services.wire import admin_of
 
@@ -51,6 +51,7 @@ class CutOutputBuffers(SettingsWay):
     def check_hurt(self, site: Site, wanted: Mapping[str, Any], seen: JSON) -> JSON:
         """A client of envctl's own whose answer, or message, is larger is cut; and the server has counted it."""
         del seen
+        close_live(site)
         before = _cut(site)
         told = (_subscribed if wanted["of"] == "pubsub" else _asked)(site, wanted["limit"] + _BEYOND)
         counted = _cut(site) - before

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from envctl.errors import FaultUnfit
 from envctl.protocols import NotReady
 from envctl.services.redis.chaos.conversation import Conversation, Refusal, text
-from envctl.services.redis.chaos.probes import close_live, identity, live, open_live
+from envctl.services.redis.chaos.probes import identity
 from envctl.services.redis.chaos.programs import begin, end, state
 from envctl.services.redis.chaos.settings import SettingsWay, change, current
 from envctl.services.wire import admin_of
@@ -71,24 +71,22 @@ class ExhaustConnections(SettingsWay):
 
     def hurt(self, site: Site, wanted: Mapping[str, Any], seen: JSON) -> None:
         """Lower what it takes, and bring the crowd."""
-        open_live(site)
         with Conversation(site.at, admin_of(site.at)) as server:
             change(server, seen["during"])
         begin(site, _CROWD, seen["crowd"], seen["seconds"], wanted["keep"])
 
     def check_hurt(self, site: Site, wanted: Mapping[str, Any], seen: JSON) -> JSON:
-        """A new connection is refused; the one from before is served."""
+        """A new connection is refused."""
         crowd = state(site, _CROWD, seen["crowd"])
         if not crowd["alive"]:
             raise NotReady("nobody holds connections")
         free, said = _free(site, wanted["keep"] + _MORE)
-        if (one := live(site)) is not None:
-            one.ask("PING")
+        if free and not wanted["keep"]:
+            raise NotReady(f"{free} connections could be made")
         return {"new": said, "free": free, "held": crowd["held"]}
 
     def mend(self, site: Site, wanted: Mapping[str, Any], seen: JSON) -> None:
         """Send the crowd away, then put the setting back."""
-        close_live(site)
         end(site, _CROWD, seen["crowd"])
         super().mend(site, wanted, seen)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from envctl.services.redis.chaos.conversation import Conversation, text
-from envctl.services.redis.chaos.probes import accepted, harmless_write, refusals
+from envctl.services.redis.chaos.probes import accepted, close_live, harmless_write, refusals
 from envctl.services.redis.chaos.settings import SettingsWay, current
 from envctl.services.wire import admin_of
 
@@ -36,6 +36,7 @@ class OutOfMemory(SettingsWay):
         del seen
         if not wanted["room"]:
             return refusals(site, harmless_write(), "OOM")
+        close_live(site)
         with Conversation(site.at, admin_of(site.at)) as server:
             return {**current(server, MEMORY[:2]), "used_memory": used(server)}
 

@@ -24,7 +24,9 @@ def identity(site: Site) -> Identity:
 
 
 def open_live(site: Site) -> None:
-    """Have a connection that is there before the fault."""
+    """Have a connection that is there before the fault. Whoever has seen what becomes of it closes it: another process
+    may heal.
+    """
     close_live(site)
     site.kept[_LIVE] = Conversation(site.at, identity(site))
 
@@ -57,6 +59,7 @@ def refusals(site: Site, command: Sequence[str], word: str) -> dict[str, Any]:
         found["live"] = refused(lambda: one.ask(*command), word)
     with Conversation(site.at, identity(site)) as new:
         found["new"] = refused(lambda: new.ask(*command), word)
+    close_live(site)
     return found
 
 
