@@ -20,7 +20,7 @@ def prepare(env: Host) -> None:
     require(_squares(env, _MODULUS) == _expected(_MODULUS), "a first job has another sum")
 
 
-def crunch(env: Host, stop: threading.Event, rows: int = 2_000_000) -> str:
+def crunch(env: Host, stop: threading.Event, rows: int = 400_000) -> str:
     """Run jobs one after the other until told to end, each again from its beginning, in a new session, when it fails;
     every sum must be right.
     """
