@@ -1,19 +1,17 @@
 """Refuses every gRPC call to one port, in the network namespace in which it runs.
 
     python3 -c … begin NAME PORT PID SECONDS STATUS MESSAGE
-    python3 -c … state NAME
-    python3 -c … end NAME
 
-`begin` returns when the gate stands: the process that answers in the server's place, and the way to it (`redirect`) by
-the table NAME. The gate ends after SECONDS, by SIGTERM, or when the server's process PID does, and takes its table with
-it; soon after its own SIGKILL the kernel leads nobody to it any more. `end` is idempotent. Each prints a line of JSON.
+`begin` returns when the gate stands: the process that answers in the server's place, and the way to it by the table
+NAME; `redirect` tells of it and ends it. It ends by itself after SECONDS, by SIGTERM, or when the server's process PID
+does, and takes its table with it; soon after its own SIGKILL the kernel leads nobody to it any more. It prints one line
+of JSON.
 
 HTTP/2 by RFC 9113: no header is decoded, and what is sent is one trailers-only answer for each call.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import select
 import sys
@@ -21,7 +19,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from envctl.engine.gates import redirect, standing
+from envctl.engine.gates import redirect
 
 if TYPE_CHECKING:
     import socket
@@ -143,14 +141,10 @@ def begin(name: str, port: int, pid: int, seconds: int, answer: tuple[int, str])
 
 
 def main(verb: str, name: str, *rest: str) -> None:
-    """Do one of the three."""
-    if verb == "begin":
-        port, pid, seconds, status, message = rest
-        begin(name, int(port), int(pid), int(seconds), (int(status), message))
-        return
-    if verb == "end":
-        redirect.end(name)
-    sys.stdout.write(json.dumps({"table": redirect.stands(name), "alive": bool(standing.alive(name))}))
+    """Do it."""
+    del verb
+    port, pid, seconds, status, message = rest
+    begin(name, int(port), int(pid), int(seconds), (int(status), message))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,11 @@
-"""How new connections to a port come to a gate in its place, and how a gate goes on by itself once it stands.
+"""How new connections to a port come to a gate in its place, and how such a gate goes on by itself until it ends.
+
+    python3 -c … state NAME
+    python3 -c … end NAME
+
+`state` says whether the gate's `table` is there, whether it is `alive`, and what it has counted, as of half a second
+ago; `end` has it go, if it is there, says what is left, the last counts, and whether it `stood`. Each prints a line of
+JSON.
 
 The way is an nftables table of the gate's name, of its own (loopback excepted): the port is in it for as long as the
 gate renews that, so that connections go to the server again soon after the gate was killed. Whoever talks to the port
@@ -15,7 +22,7 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from envctl.engine.gates import standing
 
@@ -80,9 +87,10 @@ class Redirect:
         self._name, self._port, self.gate = name, port, gate
         self._renewal: subprocess.Popen[str] | None = None
         self._next = 0.0
+        self._begun: dict[str, int] = {}
 
-    def open(self) -> int:
-        """Lead what is new to the gate, and cut what was there before: how many connections.
+    def open(self) -> dict[str, int]:
+        """Lead what is new to the gate, and cut what was there before: its port, and how many connections.
 
         Raises:
             OSError: this kernel cannot.
@@ -92,10 +100,17 @@ class Redirect:
         self._next = time.monotonic() + _RENEWED
         live = f"state established sport = :{self._port} and not ( {_LOOPBACK} )"
         # A kernel that cannot do this cuts them by the table's second rule, when they next say something.
-        return len(_run("ss", "-KHt", *live.split()).splitlines())
+        cut = len(_run("ss", "-KHt", *live.split()).splitlines())
+        self._begun = {"port": self.gate, "cut": cut}
+        self.note()
+        return self._begun
 
-    def renew(self) -> None:
-        """Say that the gate lives, where it is time; it does not wait for the kernel."""
+    def note(self, **counts: int) -> None:
+        """Write down how it began, and what was counted."""
+        standing.note(self._name, begun=self._begun, counts=counts)
+
+    def renew(self, **counts: int) -> None:
+        """Say that the gate lives, and what it has counted, where it is time; it does not wait for the kernel."""
         if time.monotonic() < self._next or (self._renewal and self._renewal.poll() is None):
             return
         # An element that is there keeps its time: it must go before it comes, in one transaction.
@@ -103,6 +118,7 @@ class Redirect:
         order += f"add element inet {self._name} gated {{ {self._port} timeout {_LEASE}s }}"
         self._renewal = subprocess.Popen(["nft", order], stderr=subprocess.DEVNULL, text=True)
         self._next = time.monotonic() + _RENEWED
+        self.note(**counts)
 
     def end(self) -> None:
         """Lead nobody to the gate any more; who is there can stay, and the table stands."""
@@ -112,10 +128,14 @@ class Redirect:
             _run("nft", f"flush set inet {self._name} gated")
 
 
-def begin(name: str, way: Redirect, serve: Callable[[], None], close: Callable[[], None]) -> None:
-    """Put a gate up, and leave it to itself: `serve` until that ends or SIGTERM comes, then `close`. The process that
-    calls says the gate's port and how many connections were `cut`, and ends.
+def begin(name: str, way: Redirect, serve: Callable[[], None], close: Callable[[], dict[str, int] | None]) -> None:
+    """Put a gate up, and leave it to itself: `serve` until that ends or SIGTERM comes, then `close`, which may say what
+    was counted. The process that calls says the gate's port and how many connections were `cut`, and ends. It may be
+    called twice: a busy engine loses, once in many hundreds, all that a command said.
     """
+    if standing.alive(name):
+        sys.stdout.write(json.dumps(standing.facts(name).get("begun", {})))
+        sys.exit(0)
     reader, writer = os.pipe()
     if os.fork():
         os.close(writer)
@@ -127,17 +147,17 @@ def begin(name: str, way: Redirect, serve: Callable[[], None], close: Callable[[
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
-        standing.note(name, port=way.gate)
-        os.write(writer, json.dumps({"port": way.gate, "cut": way.open()}).encode())
+        standing.note(name)
+        os.write(writer, json.dumps(way.open()).encode())
         os.close(writer)
         _detach()
         serve()
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         way.end()
-        close()
+        counts = close() or {}
         remove(name)
-        standing.forget(name)
+        way.note(**counts)
 
 
 def _detach() -> None:
@@ -147,8 +167,22 @@ def _detach() -> None:
         os.dup2(nowhere, stream)
 
 
-def end(name: str) -> None:
-    """Take a gate down, and what a killed one has left."""
+def state(name: str) -> dict[str, Any]:
+    """What there is of a gate."""
+    return {"table": stands(name), "alive": bool(standing.alive(name)), **standing.facts(name).get("counts", {})}
+
+
+def end(name: str) -> dict[str, Any]:
+    """Take a gate down, and what a killed one has left; what is there of it then. It may be called twice, too."""
+    stood = bool(standing.alive(name))
     standing.stop(name)
     remove(name)
-    standing.forget(name)
+    if facts := standing.facts(name):
+        stood = stood or facts.get("stood", False)
+        standing.note(name, **{**facts, "stood": stood})
+    return {**state(name), "stood": stood}
+
+
+if __name__ == "__main__":
+    _, verb, gate = sys.argv
+    sys.stdout.write(json.dumps(end(gate) if verb == "end" else state(gate)))

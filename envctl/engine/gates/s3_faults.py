@@ -1,16 +1,14 @@
 """Fails some of the S3 requests to one port, and passes the others, in the network namespace in which it runs.
 
     python3 -c … begin NAME PORT PID SECONDS AIM
-    python3 -c … state NAME
-    python3 -c … end NAME
 
 `begin` returns when the gate stands: a process that speaks HTTP with the clients and, from loopback, with the server,
-and the way to it (`redirect`), by the table NAME. AIM (JSON) says which requests fail and how: see `s3_requests` and
-`s3_exchanges`. Bodies are streamed; what is not HTTP passes. The gate ends after SECONDS, by SIGTERM, or when the
-server's process PID does: new connections go to the server again, what is under way may come to its end within a short
-time, and the other connections are closed. When it is killed its connections break, and soon after that the kernel
-leads nobody to it any more. `state` counts the requests that came, fitted and failed; `end` is idempotent and says what
-`state` would have said before. Each prints one line of JSON.
+and the way to it by the table NAME; `redirect` tells of it and ends it. AIM (JSON) says which requests fail and how:
+see `s3_requests` and `s3_exchanges`. Bodies are streamed; what is not HTTP passes. The gate ends by itself after
+SECONDS, by SIGTERM, or when the server's process PID does: new connections go to the server again, what is under way
+may come to its end within a short time, and the other connections are closed. When it is killed its connections break,
+and soon after that the kernel leads nobody to it any more. It prints one line of JSON, and counts the requests that
+were `seen`, `fitting` and `failed`.
 """
 
 from __future__ import annotations
@@ -18,19 +16,21 @@ from __future__ import annotations
 import json
 import os
 import select
-import socket
 import sys
 import time
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from envctl.engine.gates import http_messages as http
-from envctl.engine.gates import redirect, standing
+from envctl.engine.gates import redirect
 from envctl.engine.gates import s3_exchanges as exchanges
 from envctl.engine.gates import s3_requests as s3
 from envctl.engine.gates.s3_conversations import Conversation, ready
 
-_LOOK, _DRAINED, _PATIENCE = 0.2, 2.0, 5.0
+if TYPE_CHECKING:
+    import socket
+
+_LOOK, _DRAINED = 0.2, 2.0
 
 
 class Gate:
@@ -63,18 +63,14 @@ class Gate:
         """What becomes of a request."""
         request, aim = s3.Request(head, self.choice.aim["domains"]), self.choice.aim
         asked = head.fields.get(s3.MARK, "")
-        if asked == f"{self.name} state":
-            streams.from_server += s3.told(self.choice.counts())
-        elif asked == self.name:
+        if asked == self.name:
             streams.from_server += exchanges.sample(aim)
             probe = exchanges.failing(request, aim, f"{self.name}-probe")
             probe.asks = False
             return probe
-        if not asked and self.choice.fails(request):
+        if self.choice.fails(request):
             return exchanges.failing(request, aim, f"{self.name}-{self.choice.failed}")
-        passing = exchanges.Exchange(request, aim, "")
-        passing.asks = not asked
-        return passing
+        return exchanges.Exchange(request, aim, "")
 
     def know(self, one: socket.socket, conversation: Conversation) -> None:
         """A connection that belongs to a conversation."""
@@ -99,8 +95,8 @@ class Gate:
         with suppress(OSError, ValueError):
             self._epoll.unregister(one)
 
-    def close(self) -> None:
-        """Let what is under way come to its end, for a short time, and close the rest."""
+    def close(self) -> dict[str, int]:
+        """Let what is under way come to its end, for a short time, and close the rest; what was counted."""
         self.draining = True
         self._epoll.unregister(self.listener)
         self.listener.close()
@@ -111,6 +107,7 @@ class Gate:
             self.turn(_LOOK)
         for one in set(self._by_descriptor.values()):
             one.close()
+        return self.choice.counts()
 
     def abandon(self) -> None:
         """End all connections: their server is dead."""
@@ -138,37 +135,17 @@ def begin(name: str, port: int, pid: int, seconds: float, aim: dict[str, Any]) -
             if not os.path.exists(f"/proc/{pid}"):  # noqa: PTH110
                 gate.abandon()
                 return
-            way.renew()
+            way.renew(**gate.choice.counts())
             gate.turn(_LOOK)
 
     redirect.begin(name, way, serve, gate.close)
 
 
-def state(name: str) -> dict[str, Any]:
-    """Whether it stands, and what it has counted."""
-    found: dict[str, Any] = {"table": redirect.stands(name), "alive": bool(standing.alive(name))}
-    port = standing.facts(name).get("port", 0)
-    if found["alive"] and port:
-        question = f"GET / HTTP/1.1\r\n{s3.MARK}: {name} state\r\n\r\n"
-        with suppress(OSError, ValueError), socket.create_connection(("127.0.0.1", port), _PATIENCE) as one:
-            one.sendall(question.encode())
-            with one.makefile("rb") as answer:
-                while answer.readline().strip():
-                    pass
-                found |= json.loads(answer.readline())
-    return found
-
-
 def main(verb: str, name: str, *rest: str) -> None:
-    """Do one of the three."""
-    if verb == "begin":
-        port, pid, seconds, aim = rest
-        begin(name, int(port), int(pid), float(seconds), json.loads(aim))
-        return
-    said = state(name)
-    if verb == "end":
-        redirect.end(name)
-    sys.stdout.write(json.dumps(said))
+    """Do it."""
+    del verb
+    port, pid, seconds, aim = rest
+    begin(name, int(port), int(pid), float(seconds), json.loads(aim))
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fnmatch
-import json
 import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, unquote
@@ -12,7 +11,7 @@ if TYPE_CHECKING:
     from envctl.engine.gates.http_messages import Head
 
 MARK = "x-envctl-gate"
-"""The header by which envctl asks a gate for its counts, and for a failure that is not counted."""
+"""The header by which envctl asks a gate for a failure that is not counted."""
 
 _LISTING = {"list-type", "prefix", "delimiter", "marker", "max-keys", "encoding-type", "continuation-token"}
 _LISTING |= {"start-after", "fetch-owner", "metadata", "versions", "key-marker", "version-id-marker"}
@@ -128,12 +127,6 @@ def refusal(how: str, request: Request, identity: str) -> bytes:
     if how == "slow-down":
         fields.append(f"Retry-After: {_RETRY_AFTER}")
     return "\r\n".join([*fields, "", ""]).encode() + content
-
-
-def told(counts: dict[str, int]) -> bytes:
-    """The answer to who asks for the counts."""
-    body = json.dumps(counts).encode() + b"\n"
-    return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n" % len(body) + body
 
 
 def without_newest(listing: str, since: str, key: str) -> str:

@@ -38,5 +38,9 @@ class FailRequests(OwnWay):
     after: int | Literal[""] = parameter(
         "", "How much of the body comes before it breaks; half without it.", kind=size, metavar="SIZE"
     )
-    rate: int = parameter(65536, "Bytes in a second of a slow body.", kind=size, metavar="SIZE")
-    delay: float = parameter(0.0, "How long an answer that fails is held back.", kind=duration, metavar="TIME")
+    rate: int | Literal[""] = parameter(
+        "", "Bytes in a second of a slow body; 64 KiB without it.", kind=size, metavar="SIZE"
+    )
+    delay: float | Literal[""] = parameter(
+        "", "How long the answer to one that fails is held back.", kind=duration, metavar="TIME"
+    )

@@ -13,6 +13,8 @@ from minio.error import S3Error
 
 from envctl.chaos.ward import Ward
 from envctl.engine.gates import inside
+from envctl.protocols import NotReady
+from envctl.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     import minio
 
     from envctl.environment import Environment
+    from envctl.site import Site
 
 SIZE = 100_000
 PATIENCE = 120.0
@@ -61,7 +64,15 @@ def network(env: Environment) -> tuple[str, str]:
     """The rules and the listening sockets in the server's network namespace."""
     one = Ward(env.name).site("minio")
     pid = one.hands.pid(one.container.id)
-    rules = one.hands.operate(env.name, inside(pid, "sh", "-c", "nft -s list ruleset 2>/dev/null"))
-    sockets = one.hands.operate(env.name, inside(pid, "ss", "-Hltn"))
-    assert (rules.exit_code, sockets.exit_code) == (0, 0)
-    return rules.output, "\n".join(sorted(sockets.output.splitlines()))
+    look = "nft -s list ruleset 2>/dev/null && echo ---- && ss -Hltn"
+    # A busy engine loses what a command said, once in many hundreds.
+    found = until(lambda: _said(one, inside(pid, "sh", "-c", look)), PATIENCE, "the rules")
+    rules, _, sockets = found.partition("----")
+    return rules, "\n".join(sorted(sockets.split("\n")))
+
+
+def _said(one: Site, command: list[str]) -> str:
+    done = one.hands.operate(one.environment, command)
+    if done.exit_code or not done.output:
+        raise NotReady(f"code {done.exit_code}")
+    return done.output

@@ -15,6 +15,7 @@ from envctl.engine.gates import inside
 from envctl.errors import ConfigurationError, FaultConflict
 from envctl.faults.ways.fail_requests import FailRequests
 from envctl.protocols import NotReady
+from envctl.waiting import until
 
 if TYPE_CHECKING:
     import subprocess
@@ -48,9 +49,14 @@ def _network(env: Environment) -> str:
     """The rules in the server's network namespace."""
     site = Ward(env.name).site("spark-connect")
     pid = site.hands.pid(site.container.id)
-    found = site.hands.operate(env.name, inside(pid, "sh", "-c", "nft -s list ruleset 2>/dev/null"))
-    assert found.exit_code == 0
-    return found.output
+    look = inside(pid, "sh", "-c", "nft -s list ruleset 2>/dev/null")
+
+    def said() -> str:
+        if not (output := site.hands.operate(env.name, look).output):
+            raise NotReady("a busy engine loses what a command said, once in many hundreds")
+        return output
+
+    return until(said, 60, "the rules")
 
 
 @pytest.mark.parametrize(

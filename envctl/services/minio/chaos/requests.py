@@ -21,7 +21,7 @@ _GATE = "s3_faults"
 _MARK = "x-envctl-gate"
 _METHODS = ("GET", "PUT", "POST", "DELETE", "HEAD")
 _GROUPS = ("read", "write", "list", "multipart")
-_DEFAULT_RATE = 65536
+_RATE = 65536
 _TRY, _NEARLY = 10.0, 0.8
 _BREAKING, _SLOW, _STALE, _MISSING = {"internal-error", "cut-body"}, "slow-body", "stale-listing", "missing-key"
 _ABLE: Mapping[str, set[str]] = MappingProxyType(
@@ -70,9 +70,9 @@ class MinioRequests:
             yield f"--bucket: wanted a bucket or a glob such as test-*, found {wanted['bucket']!r}"
         if wanted["after"] != "" and how not in _BREAKING:
             yield f"--after: wanted with {' or '.join(sorted(_BREAKING))} alone, found it with {how}"
-        if wanted["rate"] != _DEFAULT_RATE and how != _SLOW:
+        if wanted["rate"] != "" and how != _SLOW:
             yield f"--rate: wanted with {_SLOW} alone, found it with {how}"
-        if wanted["rate"] < 1:
+        if wanted["rate"] == 0:
             yield f"--rate: wanted 1 or more bytes in a second, found {wanted['rate']}"
 
     def claims(self, wanted: Mapping[str, Any]) -> Sequence[str]:
@@ -91,7 +91,8 @@ class MinioRequests:
         """Put the gate up, and cut the connections that were there before it."""
         import json
 
-        aim = {name: wanted[name] for name in ("every", "bucket", "key", "rate", "delay")}
+        aim = {name: wanted[name] for name in ("every", "bucket", "key")}
+        aim["rate"], aim["delay"] = wanted["rate"] or _RATE, wanted["delay"] or 0.0
         aim["how"], aim["after"] = self._how(wanted), None if wanted["after"] == "" else wanted["after"]
         aim["method"] = [_method(word) for word in wanted["method"].split(",")] if wanted["method"] else []
         aim["domains"], aim["exempt"] = seen["domains"], [site.at.admin.username] if site.at.admin else []
@@ -102,13 +103,13 @@ class MinioRequests:
         how = self._how(wanted)
         evidence = {"gate": seen["gate"], "connections cut": site.kept.get("cut"), "passes": _alive(site)}
         start = time.monotonic()
-        head, body = _ask(site, "/envctl/probe", seen["gate"], _TRY + wanted["delay"])
+        head, body = _ask(site, "/envctl/probe", seen["gate"], _TRY + (wanted["delay"] or 0))
         took, status = time.monotonic() - start, int(head.split()[1])
         size = int(next(line for line in head.lower().splitlines() if line.startswith("content-length")).split()[1])
         told = f"{status}, {len(body)} of {size} bytes in {took:.3f} s"
         bitten = {
             "cut-body": len(body) < size,
-            _SLOW: took >= _NEARLY * size / wanted["rate"],
+            _SLOW: took >= _NEARLY * size / (wanted["rate"] or _RATE),
             _STALE: b"<KeyCount>0<" in body,
         }.get(how, status == _STATUS.get(how))
         if not bitten:
@@ -118,16 +119,16 @@ class MinioRequests:
     def mend(self, site: Site, wanted: Mapping[str, Any], seen: JSON) -> None:
         """Take the gate down; nothing is asked of the server."""
         del wanted
-        site.kept.setdefault(_KEPT, gated.ask(site, seen, _GATE, "end"))
+        site.kept.setdefault(_KEPT, gated.end(site, seen))
 
     def check_mended(self, site: Site, wanted: Mapping[str, Any], seen: JSON) -> JSON:
         """Nothing of the gate is left, and the server itself answers."""
         del wanted
-        gated.require_gone(gated.ask(site, seen, _GATE, "state"), seen)
+        gated.require_gone(site, seen)
         before = site.kept.get(_KEPT, {})
         counts = {name: before[name] for name in ("seen", "fitting", "failed") if name in before}
         site.ping()
-        return {"gate": "gone" if before.get("alive") else "had ended by itself: requests passed", **counts}
+        return {"gate": "gone" if before.get("stood") else "had ended by itself: requests passed", **counts}
 
     def _how(self, wanted: Mapping[str, Any]) -> str:
         return str(wanted["how"] or next(iter(self.words["how"])))

@@ -75,12 +75,12 @@ class SparkCredentials:
     def restore(self, site: Site, user: str, mode: str, record: JSON) -> None:
         """Take the gate down."""
         del user, mode
-        gated.ask(site, record, GATE, "end")
+        gated.end(site, record)
 
     def check_restored(self, site: Site, user: str, mode: str, record: JSON) -> JSON:
         """The token works again, in the very session of before; nothing of the gate is left."""
         del user, mode
-        gated.require_gone(gated.ask(site, record, GATE, "state"), record)
+        gated.require_gone(site, record)
         ask_version(site.at, app_of(site.at), _TRY)
         require_same(site, record["session"], record["server_side_session"])
         return {"token": "accepted", "session": "the same", "gate": "gone"}

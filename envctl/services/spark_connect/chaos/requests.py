@@ -23,7 +23,7 @@ _STATUS = MappingProxyType({"unavailable": 14, "resource-exhausted": 8, "deadlin
 """By gRPC's numbers."""
 _WORDS = "the server is overloaded (envctl)"
 _ALL: Mapping[str, object] = MappingProxyType(
-    {"every": 1, "method": "", "bucket": "", "key": "", "after": "", "rate": 65536, "delay": 0.0}
+    {"every": 1, "method": "", "bucket": "", "key": "", "after": "", "rate": "", "delay": ""}
 )
 """What the other parameters are where nobody has given them."""
 
@@ -78,12 +78,12 @@ class SparkRequests:
     def mend(self, site: Site, wanted: Mapping[str, Any], seen: JSON) -> None:
         """Take the gate down."""
         del wanted
-        gated.ask(site, seen, GATE, "end")
+        gated.end(site, seen)
 
     def check_mended(self, site: Site, wanted: Mapping[str, Any], seen: JSON) -> JSON:
         """Calls are answered again, in the very session of before; nothing of the gate is left."""
         del wanted
-        gated.require_gone(gated.ask(site, seen, GATE, "state"), seen)
+        gated.require_gone(site, seen)
         site.ping()
         require_same(site, seen["session"], seen["server_side_session"])
         return {"calls": "answered", "session": "the same", "gate": "gone"}
