@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,7 @@ LONG: dict[str, Any] = {"duration": "10m"}
 
 ENDLESS = "SELECT count(*) FROM range(0, 1000000000000, 1, 2) WHERE id % 7 = 3"
 SEVEN = "SELECT id % 7 AS k, count(*) AS n FROM range(0, 70, 1, 2) GROUP BY 1"
+TWO_SECONDS = "SELECT reflect('java.lang.Thread', 'sleep', 2000L)"
 MUCH = "SELECT size(collect_list(id)) FROM range(0, 5000000, 1, 1)"
 
 
@@ -100,17 +102,20 @@ def test_a_query_that_runs_is_interrupted_and_its_session_goes_on(
 def test_only_what_is_meant_is_interrupted_only_so_often_and_not_before_its_time(
     env: Environment, session: SparkSession
 ) -> None:
-    """Another session, another tag, the second of one, a short one: all of them go on."""
+    """Another session, and the second of those that are meant, go on."""
     another = env.spark.session()
     session.addTag("nightly")
-    with env.chaos.interrupt_job("spark-connect", **LONG, session=_id(session), tag="nightly", after="1s", count=1):
-        assert len(session.sql(SEVEN).collect()) == 7
-        assert another.sql("SELECT reflect('java.lang.Thread', 'sleep', 2500L)").count() == 1
+    meant = {"session": _id(session), "tag": "nightly", "after": "1s", "count": 1}
+    with env.chaos.interrupt_job("spark-connect", **LONG, **meant), _running(another, TWO_SECONDS) as came:
+        began = time.monotonic()
         with pytest.raises(UnknownException, match="OPERATION_CANCELED"):
             session.sql(ENDLESS).collect()
-        assert session.sql("SELECT reflect('java.lang.Thread', 'sleep', 2500L)").count() == 1
-    with env.chaos.interrupt_job("spark-connect", **LONG, user="somebody"), env.chaos.operation("of nobody"):
-        assert _count(session) == 7
+        assert time.monotonic() - began >= 1
+        assert len(session.sql(TWO_SECONDS).collect()) == 1
+    assert len(came[0]) == 1
+    for other in ({"tag": "weekly"}, {"user": "somebody"}):
+        with env.chaos.interrupt_job("spark-connect", **LONG, **other):
+            assert _count(session) == 7
     another.stop()
 
 
