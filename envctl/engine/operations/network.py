@@ -13,7 +13,7 @@ from typing import Any
 
 from envctl.engine.operations import cutting, dropping, knocking, namespaces, probing, queueing, shaping
 
-_BACKENDS: dict[str, Any] = {"nfqueue": queueing, "nft": dropping, "tc": shaping, "ss": cutting}
+_BACKENDS: dict[str, Any] = {"nfqueue": queueing, "nft": dropping, "tc": shaping, "netem": shaping, "ss": cutting}
 
 
 def begin(backend: str, wire: dict[str, Any], probes: list[dict[str, Any]]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from envctl.faults.fault import JSON, parameter
+from envctl.faults.network.netem import leaf
 from envctl.faults.network.wire import DIRECTIONS, NetworkFault
 from envctl.faults.values import duration, percent
 from envctl.protocols import NotReady
@@ -36,7 +37,10 @@ class Latency(NetworkFault):
 
     name: ClassVar[str] = "latency"
     summary: ClassVar[str] = "Have its packets come later, evenly or with jitter."
-    backends: ClassVar[Mapping[str, str]] = {"nfqueue": "a program in the service's network holds packets back"}
+    backends: ClassVar[Mapping[str, str]] = {
+        "nfqueue": "a program in the service's network holds packets back",
+        "netem": "the kernel's own emulator",
+    }
 
     delay: float = parameter(0.05, "How much later.", kind=duration, metavar="TIME")
     jitter: float = parameter(0.0, "How much more or less.", kind=duration, metavar="TIME")
@@ -64,13 +68,12 @@ class Latency(NetworkFault):
             yield f"--jitter: wanted at most the delay ({self.delay:g} s), found {self.jitter:g} s"
 
     def how(self, backend: str, site: Site) -> JSON:
-        """The program's settings."""
-        del backend
+        """The program's settings, or the kernel's words for them."""
         packets: JSON = {"seed": site.dice.whole("packets", 0, (1 << 63) - 1), "delay": round(self.delay * 1e6)}
         if self.jitter:
             packets |= {"jitter": round(self.jitter * 1e6), "distribution": self.distribution}
             packets["delay-correlation"] = self.correlation
-        return {"packets": packets}
+        return {"packets": packets} if backend == "nfqueue" else {"leaf": leaf(packets)}
 
     def sample(self) -> JSON:
         """A few packets; with jitter more of them."""

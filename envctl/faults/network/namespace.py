@@ -25,6 +25,7 @@ NEEDS: Mapping[str, tuple[str, ...]] = {
     "nfqueue": ("nfqueue", "iptables"),
     "nft": ("nft",),
     "tc": ("tbf", "htb", "u32", "ifb"),
+    "netem": ("netem", "htb", "u32", "ifb"),
     "ss": ("ss-kill",),
 }
 """What each back end needs of the kernel, by the names of `envctl doctor`."""
@@ -43,7 +44,7 @@ _GRACE = 15
 _HELD = ("nfqueue",)
 """Back ends that are a program in the surgeon."""
 
-_SHARED = ("tc",)
+SHARED = ("tc", "netem")
 """Back ends with but one place, which may be somebody else's."""
 
 
@@ -148,7 +149,7 @@ class InNamespace(Fault):
             other = replace(other, pid=site.hands.witness(site.environment))
         wire: JSON = {"token": secrets.token_hex(4), "pid": own.pid, "seconds": round(site.lasts) + _GRACE}
         wire |= {**selected, "how": self.how(backend, site)}
-        if backend in _SHARED:
+        if backend in SHARED:
             self._require_room(site, backend, wire)
         surgeon, probes = self._surgeon(site), self.probes(site, wire, own, other)
         return {"backend": backend, "wire": wire, "surgeon": surgeon, "probes": probes}

@@ -64,9 +64,8 @@ class Throttle(NetworkFault):
             yield f"--burst: wanted {_FRAME}B to {_BURSTS[1] // 10**6}MB, found {self.burst}"
 
     def claims(self, site: Site) -> Sequence[str]:
-        """One way of the service's network has one shaper."""
-        del site
-        return [f"shaping of what goes {way}" for way in ("in", "out") if self.direction in {way, "both"}]
+        """Each way has one rate; and, as for its neighbours, one shaper."""
+        return [*super().claims(site), *(f"the rate of what goes {way}" for way in self.ways)]
 
     def how(self, backend: str, site: Site) -> JSON:
         """A token bucket, with a queue before it."""

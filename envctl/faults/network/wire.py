@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 from envctl.engine.addresses import HOST, Addresses, addresses
 from envctl.faults.fault import JSON, parameter
-from envctl.faults.network.namespace import InNamespace
+from envctl.faults.network.namespace import SHARED, InNamespace
 from envctl.faults.values import ports, words
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from envctl.protocols import Service
     from envctl.site import Site
@@ -60,11 +60,20 @@ class NetworkFault(InNamespace):
             if name not in known and name != site.name:
                 yield f"--peer: wanted one of {', '.join(sorted(known))}, found {name!r}"
 
+    @property
+    def ways(self) -> list[str]:
+        """`in`, `out`."""
+        return ["in", "out"] if self.direction == "both" else [self.direction]
+
+    def claims(self, site: Site) -> Sequence[str]:
+        """Nothing, since several go together; but of a back end with one place that place."""
+        return [f"the shaper of what goes {way}" for way in self.ways] if self.chosen(site) in SHARED else ()
+
     def selection(self, site: Site, own: Addresses) -> tuple[JSON, Addresses]:
         """The peers by their addresses; the first of them is the one by which it is measured."""
         peers = [self._peer(site, own, name) for name in words(self.peer)]
         selected: JSON = {
-            "directions": ["in", "out"] if self.direction == "both" else [self.direction],
+            "directions": self.ways,
             "ports": ports(self.port)[0],
             "v4": [address for one in peers for address in one.v4] if peers else None,
             "v6": [address for one in peers for address in one.v6] if peers else None,
