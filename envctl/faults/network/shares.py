@@ -25,7 +25,8 @@ _PACKETS = (100, 1500)
 """How many are sent to measure it, the least and the most."""
 _HITS = 15
 """How many of them should be hit."""
-_EVERY = 0.0003
+_EVERY, _WAIT = 0.0003, 0.08
+"""Seconds from one to the next, and for those that are not lost but late, as on a busy machine."""
 _SLACK = 4
 """Standard deviations by which a share may miss what was asked for: one measurement in 16,000 does by chance."""
 
@@ -63,7 +64,7 @@ class SomePackets(NetworkFault):
     def sample(self) -> JSON:
         """As many packets as it takes for some to be hit."""
         count = min(_PACKETS[1], max(_PACKETS[0], round(_HITS * 100 / self.percent)))
-        return {"count": count, "every": _EVERY, "size": 64, "wait": 0.05}
+        return {"count": count, "every": _EVERY, "size": 64, "wait": _WAIT}
 
     def judge(self, what: str, before: JSON, after: JSON) -> None:
         """Some were hit, and as many as was asked for, within what chance allows."""
