@@ -43,6 +43,7 @@ from envctl.faults.ways.executor_oom import ExecutorOom
 from envctl.faults.ways.exhaust_connections import ExhaustConnections
 from envctl.faults.ways.fail_requests import FailRequests
 from envctl.faults.ways.fail_tasks import FailTasks
+from envctl.faults.ways.deadlock import Deadlock
 from envctl.faults.ways.hold_vacuum import HoldVacuum
 from envctl.faults.ways.interrupt_job import InterruptJob
 from envctl.faults.ways.loading import Loading
@@ -53,6 +54,7 @@ from envctl.faults.ways.out_of_memory import OutOfMemory
 from envctl.faults.ways.poison_record import PoisonRecord
 from envctl.faults.ways.read_only import ReadOnly
 from envctl.faults.ways.reject_produce import RejectProduce
+from envctl.faults.ways.serialization_failures import SerializationFailures
 from envctl.faults.ways.slow_commands import SlowCommands
 from envctl.faults.ways.truncate_log import TruncateLog
 from envctl.services.kafka import Kafka
@@ -117,6 +119,8 @@ FAULTS: Mapping[str, type[Fault]] = MappingProxyType(
             BreakDns,
             SlowCommands,
             Lock,
+            Deadlock,
+            SerializationFailures,
             HoldVacuum,
             RejectProduce,
             PoisonRecord,

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import struct
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
+
+from envctl.services.kafka.wire import Connection, array, check, data, string
+from envctl.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -18,6 +22,22 @@ def _a_topic(env: Environment) -> dict[str, Any]:
         producer.send("faults", b"value").get(timeout=60)
     producer.close()
     return {"topic": "faults"}
+
+
+def _a_group(env: Environment) -> dict[str, Any]:
+    """A consumer group with a member that is away, and has half an hour to come back."""
+    at, long = env.kafka.endpoint, 30 * 60 * 1000
+    protocols = array([string("range") + data(b"")])
+    wanted = string("faults") + struct.pack(">ii", long, long) + string("") + string("consumer") + protocols
+
+    def join() -> None:
+        with Connection(at.host, at.port, 60) as connection:
+            response = connection.call(11, 2, wanted)
+            response.number("i")
+            check("join a group", response.number("h"))
+
+    until(join, 60, "a member of a group")
+    return {"group": "faults"}
 
 
 def _a_postgres_table(env: Environment) -> dict[str, Any]:
@@ -39,8 +59,12 @@ ARRANGED: Mapping[tuple[str, str], Callable[[Environment], dict[str, Any]]] = Ma
         ("poison-record", "kafka"): _a_topic,
         ("truncate-log", "kafka"): _a_topic,
         ("lose-leader", "kafka"): _a_topic,
+        ("rebalance", "kafka"): _a_group,
+        ("lose-coordinator", "kafka"): _a_group,
         ("evict", "redis"): _redis_keys,
+        ("deadlock", "postgres"): _a_postgres_table,
         ("lock", "postgres"): _a_postgres_table,
+        ("serialization-failures", "postgres"): _a_postgres_table,
         ("reject-produce", "kafka"): _a_topic,
     }
 )

@@ -6,8 +6,10 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from envctl.services.postgres.chaos.crowding import ExhaustConnections
+from envctl.services.postgres.chaos.deadlocking import Deadlock
 from envctl.services.postgres.chaos.locking import Lock
 from envctl.services.postgres.chaos.read_only import ReadOnly
+from envctl.services.postgres.chaos.serializing import SerializationFailures
 from envctl.services.postgres.chaos.slowing import ask
 from envctl.services.postgres.chaos.vacuuming import HoldVacuum
 from envctl.services.slow_requests import SlowRequests
@@ -24,6 +26,8 @@ class PostgresWays:
     ways: Mapping[str, Way] = MappingProxyType(
         {
             "lock": Lock(),
+            "deadlock": Deadlock(),
+            "serialization-failures": SerializationFailures(),
             "hold-vacuum": HoldVacuum(),
             "exhaust-connections": ExhaustConnections(),
             "read-only": ReadOnly(),
