@@ -48,11 +48,13 @@ from envctl.faults.ways.hold_vacuum import HoldVacuum
 from envctl.faults.ways.interrupt_job import InterruptJob
 from envctl.faults.ways.loading import Loading
 from envctl.faults.ways.lock import Lock
+from envctl.faults.ways.lose_coordinator import LoseCoordinator
 from envctl.faults.ways.lose_leader import LoseLeader
 from envctl.faults.ways.lose_session import LoseSession
 from envctl.faults.ways.out_of_memory import OutOfMemory
 from envctl.faults.ways.poison_record import PoisonRecord
 from envctl.faults.ways.read_only import ReadOnly
+from envctl.faults.ways.rebalance import Rebalance
 from envctl.faults.ways.reject_produce import RejectProduce
 from envctl.faults.ways.serialization_failures import SerializationFailures
 from envctl.faults.ways.slow_commands import SlowCommands
@@ -123,6 +125,8 @@ FAULTS: Mapping[str, type[Fault]] = MappingProxyType(
             SerializationFailures,
             HoldVacuum,
             RejectProduce,
+            Rebalance,
+            LoseCoordinator,
             PoisonRecord,
             TruncateLog,
             LoseLeader,

@@ -5,8 +5,10 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from envctl.services.kafka.chaos.ways.lose_coordinator import LoseCoordinator
 from envctl.services.kafka.chaos.ways.lose_leader import LoseLeader
 from envctl.services.kafka.chaos.ways.poison_record import PoisonRecord
+from envctl.services.kafka.chaos.ways.rebalance import Rebalance
 from envctl.services.kafka.chaos.ways.reject_produce import RejectProduce
 from envctl.services.kafka.chaos.ways.truncate_log import TruncateLog
 
@@ -25,5 +27,7 @@ class KafkaWays:
             "poison-record": PoisonRecord(),
             "truncate-log": TruncateLog(),
             "lose-leader": LoseLeader(),
+            "lose-coordinator": LoseCoordinator(),
+            "rebalance": Rebalance(),
         }
     )
