@@ -7,6 +7,7 @@ import secrets
 from typing import TYPE_CHECKING, Any
 
 from envctl.engine.gates import inside, program
+from envctl.errors import FaultUnfit
 from envctl.model import State
 from envctl.protocols import Lost, NotReady
 
@@ -52,6 +53,7 @@ def ask(site: Site, record: JSON, gate: str, verb: str, *arguments: object) -> J
     Raises:
         Lost: the server ended, and with its network namespace the gate.
         NotReady: it failed; with its last line.
+        FaultUnfit: there can be no such gate.
 
     """
     pid = server(site, record)
@@ -62,9 +64,12 @@ def ask(site: Site, record: JSON, gate: str, verb: str, *arguments: object) -> J
     if not done.exit_code and not done.output:
         # A busy engine (20.10) loses, once in many hundreds, all that a command said; a gate may be asked twice.
         done = site.hands.operate(site.environment, command)
+    last = done.output.strip().rpartition("\n")[2]
+    if verb == "begin" and done.exit_code and last.startswith("OSError: nft"):
+        raise FaultUnfit("nftables in the engine's kernel, with redirect and reject", last, "use pause or stop")
     if done.exit_code or not done.output:
-        raise NotReady(done.output.strip().rpartition("\n")[2] or f"the gate ended with code {done.exit_code}")
-    return dict(json.loads(done.output.rpartition("\n")[2]))
+        raise NotReady(last or f"the gate ended with code {done.exit_code}")
+    return dict(json.loads(last))
 
 
 def end(site: Site, record: JSON) -> JSON:

@@ -141,7 +141,7 @@ class Conversation:
         streams = self.streams
         while not self.closes and not self.tunnels:
             if self.exchange is None:
-                if self._gate.draining or not self._begin():
+                if self._gate.draining or self._server_ended or not self._begin():
                     break
                 continue
             self.exchange.advance(streams)
@@ -202,7 +202,12 @@ class Conversation:
         self._gate.wake(self, self.exchange.wake if self.exchange else 0.0)
         room = not self.closes and len(streams.from_client) < _ROOM and len(streams.to_server) < _ROOM
         self._mask(self.client, room and not self._client_ended, bool(streams.to_client))
-        if self.server:
+        if self.server and self._server_ended and not streams.to_server:
+            # The kernel would go on telling of its end.
+            self._gate.forget(self.server)
+            self.server.close()
+            self.server = None
+        elif self.server:
             room = not self.closes and len(streams.from_server) + len(streams.to_client) < _ROOM
             self._mask(self.server, room and not self._server_ended, bool(streams.to_server))
 

@@ -12,7 +12,8 @@ import urllib3
 
 from envctl.chaos import injecting
 from envctl.chaos.ward import Ward
-from envctl.errors import ConfigurationError, FaultConflict
+from envctl.engine.gates import program
+from envctl.errors import ConfigurationError, FaultConflict, FaultUnfit
 from envctl.faults.ways.fail_requests import FailRequests
 from envctl.services import gated
 from tests.integration.chaos.s3_clients import PATIENCE, SIZE, network, once, read, refused, stored, write
@@ -85,15 +86,19 @@ def test_it_ends_with_the_process_that_holds_it_though_that_was_killed(
     assert network(env) == before
 
 
+@pytest.mark.parametrize("victim", ["gate", "surgeon"])
 def test_a_gate_that_is_killed_in_the_middle_of_a_body_lets_new_requests_pass(
-    env: Environment, key: str, live: minio.Minio, eventually: Callable[..., None]
+    env: Environment, key: str, live: minio.Minio, eventually: Callable[..., None], victim: str
 ) -> None:
     """The transfer breaks; healing tells that the gate had ended, and removes what it has left."""
-    before = network(env)
+    before, one = network(env), Ward(env.name).site("minio")
     with env.chaos.fail_requests("minio", how="slow-body", rate="10kB") as fault:
         answer = live.get_object("app", key)
         assert answer.read(1000)
-        kill_gate(env, fault.evidence["gate"])
+        if victim == "gate":
+            kill_gate(env, fault.evidence["gate"])
+        else:
+            one.hands.kill(one.hands.surgeon(env.name))
         with pytest.raises(urllib3.exceptions.HTTPError):
             answer.read()
         eventually(lambda: _assert(_reads(env, key)))
@@ -193,3 +198,12 @@ def _end_warden(env: Environment) -> None:
 
 def _assert(condition: bool) -> None:
     assert condition
+
+
+def test_a_kernel_without_the_means_is_told(env: Environment, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By nftables' own words; nothing is left."""
+    before = network(env)
+    monkeypatch.setattr(gated, "program", lambda name: program(name).replace("type nat hook", "type nought hook"))
+    with pytest.raises(FaultUnfit, match="nftables in the engine's kernel"):
+        env.chaos.fail_requests("minio")
+    assert (env.chaos.status(), network(env)) == ([], before)
