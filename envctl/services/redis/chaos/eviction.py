@@ -90,13 +90,15 @@ class Evict:
         from envctl.services.redis.chaos.stash import Stash, missing, recorded
 
         del wanted
-        stash = Stash(site.environment, seen["stash"])
+        stash, shut = Stash(site.environment, seen["stash"]), Deadline(_PAUSE)
         with Conversation(site.at, admin_of(site.at)) as server:
             try:
                 server.ask(*_gate())
                 keys = list(recorded(server, _keys(server, seen["policy"]), _LARGEST))
                 facts = {"emptied": _emptied(server)}
                 stash.save(keys, **facts)
+                if shut.passed:
+                    raise NotReady(f"its keys could not be recorded within {_PAUSE:g} s, for which writes can wait")
                 # A connection that has moved nothing large: its buffers, too, are memory in use.
                 with Conversation(site.at, admin_of(site.at)) as small:
                     _evict(small, seen)
