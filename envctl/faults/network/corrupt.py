@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from envctl.faults.fault import JSON, parameter
 from envctl.faults.network.shares import SomePackets
 from envctl.faults.values import flag, percent
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from envctl.protocols import Service
 
 _SIZE = 1000
 """Bytes of a packet that measures it: a wrong bit is seldom in its number."""
@@ -29,6 +34,17 @@ class Corrupt(SomePackets):
 
     percent: float = parameter(10.0, "In how many of the packets.", kind=percent, metavar="PERCENT")
     undetected: bool = parameter(default=False, help="With a right checksum: programs get the wrong bit.", kind=flag)
+
+    def problems(self, service: Service) -> Iterable[str]:
+        """Right checksums, of which the kernel's emulator knows nothing."""
+        yield from super().problems(service)
+        if self.undetected and self.backend == "netem":
+            yield "--undetected: wanted the back end nfqueue, which alone makes checksums right, found netem"
+
+    @property
+    def wanted_backends(self) -> list[str]:
+        """Without the kernel's emulator where it would be found out."""
+        return [name for name in super().wanted_backends if not (self.undetected and name == "netem")]
 
     def more(self) -> dict[str, Any]:
         """Whether checksums are made right."""

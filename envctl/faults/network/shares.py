@@ -10,6 +10,7 @@ from math import sqrt
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from envctl.faults.fault import JSON, parameter
+from envctl.faults.network.netem import leaf
 from envctl.faults.network.wire import NetworkFault
 from envctl.faults.values import percent
 from envctl.protocols import NotReady
@@ -35,7 +36,10 @@ _SLACK = 4
 class SomePackets(NetworkFault):
     """Some packets fare ill, chosen by chance from a seed; the same seed chooses the same of the same packets."""
 
-    backends: ClassVar[Mapping[str, str]] = {"nfqueue": "a program in the service's network judges each packet"}
+    backends: ClassVar[Mapping[str, str]] = {
+        "nfqueue": "a program in the service's network judges each packet",
+        "netem": "the kernel's own emulator",
+    }
     setting: ClassVar[str]
     """What the program calls it, in millionths."""
 
@@ -52,10 +56,10 @@ class SomePackets(NetworkFault):
             yield f"--percent: wanted {_LEAST:g} to 100, found {self.percent:g}"
 
     def how(self, backend: str, site: Site) -> JSON:
-        """The program's settings."""
-        del backend
+        """The program's settings, or the kernel's words for them."""
         seed = site.dice.whole("packets", 0, (1 << 63) - 1)
-        return {"packets": {"seed": seed, self.setting: round(self.percent * 10_000), **self.more()}}
+        packets = {"seed": seed, self.setting: round(self.percent * 10_000), **self.more()}
+        return {"packets": packets} if backend == "nfqueue" else {"leaf": leaf(packets)}
 
     def more(self) -> dict[str, Any]:
         """Further settings of the program."""

@@ -206,7 +206,8 @@ def test_packets_pass_when_the_program_is_killed_and_that_is_told(
         ("corrupt", {"undetected": "perhaps", "percent": 5}, ["undetected"]),
         ("corrupt", {"percent": 0, "peer": "redis"}, ["--percent", "--peer"]),
         ("reorder", {"percent": 60, "lag": "1ms"}, ["--percent: wanted at most 50", "--lag: wanted 5ms to 2s"]),
-        ("reorder", {"lag": "3s", "backend": "netem"}, ["--lag", "--backend: wanted one of nfqueue"]),
+        ("reorder", {"lag": "3s", "backend": "tc"}, ["--lag", "--backend: wanted one of nfqueue, netem"]),
+        ("corrupt", {"undetected": True, "backend": "netem"}, ["--undetected: wanted the back end nfqueue"]),
     ],
     ids=str,
 )
