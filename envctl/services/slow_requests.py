@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from envctl.engine.gates import inside, program
 from envctl.errors import FaultUnfit
-from envctl.protocols import NotReady
+from envctl.model import State
+from envctl.protocols import Lost, NotReady
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -94,7 +95,9 @@ class SlowRequests:
     def mend(self, site: Site, wanted: Mapping[str, Any], seen: JSON) -> None:
         """Take the gate down."""
         del wanted
-        site.kept[_KEPT] = _run(site, site.hands.pid(site.running().id), "end", seen["gate"])
+        if (now := site.now()).state not in {State.RUNNING, State.PAUSED}:
+            raise Lost(f"its container is {now.state}: the gate went with its network")
+        site.kept[_KEPT] = _run(site, site.hands.pid(site.container.id), "end", seen["gate"])
 
     def check_mended(self, site: Site, wanted: Mapping[str, Any], seen: JSON) -> JSON:
         """Nothing of the gate is left, and a request that it would have held is answered."""

@@ -237,6 +237,20 @@ def test_a_restart_by_somebody_else_is_told_as_lost(env: Environment) -> None:
     nothing_left(env)
 
 
+@pytest.mark.parametrize("fault", ["lock", "hold_vacuum", "slow_commands"])
+def test_what_a_stopped_server_has_ended_is_told_as_lost(env: Environment, fault: str) -> None:
+    """Somebody stops it by hand: it stays down, and nothing waits for it to come back."""
+    hurt = getattr(env.chaos, fault)("postgres", duration="10m")
+    site = Ward(env.name).site("postgres")
+    site.hands.stop(site.container.id, 30)
+    healed = hurt.heal()
+    site.hands.start(site.container.id)
+    assert healed is not None
+    assert healed.stage is Stage.LOST
+    env.wait_recovered("postgres", 120)
+    nothing_left(env)
+
+
 def _dead_rows(env: Environment) -> int:
     """How large a table is whose rows were all deleted, after VACUUM."""
     with env.postgres.connect(autocommit=True) as db:
