@@ -11,6 +11,7 @@ import fcntl
 import json
 import socket
 import struct
+import time
 from contextlib import suppress
 from typing import Any
 
@@ -38,16 +39,19 @@ def begin(wire: dict[str, Any]) -> dict[str, Any]:
         finally:
             # The kernel makes a length of 0 to 1000 when a discipline comes, and leaves it so.
             _length(device, length)
-    return {}
+    return state(wire)
 
 
 def state(wire: dict[str, Any]) -> dict[str, Any]:
-    """What each has let through and dropped, by the device's name."""
-    told = {}
+    """What has passed in each direction, in bytes, and when that was read, in seconds of a clock of the machine's own;
+    and the packets that were dropped.
+    """
+    told: dict[str, Any] = {way: {"bytes": 0, "drops": 0} for way in wire["directions"]}
     for one in json.loads(namespaces.run("tc", "-s", "-j", "qdisc", "show")):
-        if one["handle"] == _handle(wire) and one.get("root"):
-            told[one["dev"]] = {key: one[key] for key in ("kind", "bytes", "packets", "drops", "backlog")}
-    return {"shapers": told}
+        if _is_leaf(wire, one):
+            side = told["in" if one["dev"].startswith(_name(wire)) else "out"]
+            side["bytes"], side["drops"] = side["bytes"] + one["bytes"], side["drops"] + one["drops"]
+    return {"shapers": {**told, "at": round(time.monotonic(), 4)}}
 
 
 def end(wire: dict[str, Any]) -> bool:
@@ -71,6 +75,10 @@ def foreign(wire: dict[str, Any]) -> str:
         if one["dev"] in namespaces.interfaces() and _stands_in_the_way(one, wire["directions"])
     ]
     return "; ".join(found)
+
+
+def _is_leaf(wire: dict[str, Any], one: dict[str, Any]) -> bool:
+    return one.get("parent") == f"{_handle(wire)}1" or (one["handle"] == _handle(wire) and one["kind"] != "htb")
 
 
 def _stands_in_the_way(one: dict[str, Any], directions: list[str]) -> bool:

@@ -69,12 +69,12 @@ class Throttle(NetworkFault):
 
     def how(self, backend: str, site: Site) -> JSON:
         """A token bucket, with a queue before it."""
-        waiting = self._at_once + max(_WAITING, round(self._bytes * _QUEUE))
         if backend == "tc":
-            words = ["rate", f"{self.rate}bit", "burst", f"{self._at_once}b", "limit", f"{waiting}b"]
+            limit = self._at_once + self._waiting
+            words = ["rate", f"{self.rate}bit", "burst", f"{self._at_once}b", "limit", f"{limit}b"]
             return {"leaf": ["tbf", *words]}
         del site
-        return {"packets": {"rate": self._bytes, "burst": self._at_once, "limit": max(20, waiting // _FRAME)}}
+        return {"packets": {"rate": self._bytes, "burst": self._at_once, "limit": max(20, self._waiting // _FRAME)}}
 
     def probes(self, site: Site, wire: JSON, own: Addresses, other: Addresses) -> dict[str, JSON]:
         """A flood in each direction: more than passes at once, and what passes in a moment then."""
@@ -93,6 +93,23 @@ class Throttle(NetworkFault):
         if abs(measured / self.rate - 1) > _SLACK:
             raise NotReady(f"{what}: {measured / 1e6:.4g} Mbit/s pass; {earlier / 1e6:.4g} did before")
 
+    def bites(self, site: Site, plan: JSON) -> JSON:
+        """As of its neighbours. Where others keep the way so full that a flood finds no room, what the shapers let
+        through from one look to the next counts as well.
+        """
+        measured = site.kept.pop("measured", None)
+        if measured is None:
+            measured = {**self._operate(site, "measure", plan), "before": site.kept["before"]}
+        site.kept["measured"], earlier = measured, site.kept.get("shapers")
+        site.kept["shapers"] = measured["said"].get("shapers")
+        try:
+            return super().bites(site, plan)
+        except NotReady:
+            passed = _passed(earlier, site.kept["shapers"])
+            if not passed or any(abs(found / self.rate - 1) > _SLACK for found in passed.values()):
+                raise
+            return {"backend": plan["backend"], "measured": passed}
+
     @property
     def _bytes(self) -> int:
         return self.rate // 8
@@ -101,6 +118,10 @@ class Throttle(NetworkFault):
     def _at_once(self) -> int:
         return self.burst or min(_BURSTS[1], max(_BURSTS[0], round(self._bytes * _BURST)))
 
+    @property
+    def _waiting(self) -> int:
+        return max(_WAITING, round(self._bytes * _QUEUE))
+
     def _flood(self, backend: str) -> JSON:
         """Large packets, or at low rates small ones, so that it takes no longer than it must."""
         headers = _HEADERS[backend]
@@ -108,5 +129,13 @@ class Throttle(NetworkFault):
         length = min(1200, max(16, wanted // _PACKETS - headers))
         count = (self._at_once // (length + headers)) + max(_PACKETS, wanted // (length + headers)) + 1
         # Where others have used up the burst, it has to be waited for; and for what waits before it.
-        wait = (2 * self._at_once + _WAITING + wanted) / self._bytes + _QUEUE + 0.1
+        wait = (self._at_once + self._waiting + wanted) / self._bytes + 0.1
         return {"count": count, "size": length, "flood": {"skip": self._at_once, "overhead": headers, "wait": wait}}
+
+
+def _passed(earlier: JSON | None, later: JSON | None) -> dict[str, int]:
+    """Bits a second in each direction; none where nobody looked twice."""
+    if not earlier or not later:
+        return {}
+    took = later["at"] - earlier["at"]
+    return {way: round(8 * (later[way]["bytes"] - earlier[way]["bytes"]) / took) for way in later if way != "at"}

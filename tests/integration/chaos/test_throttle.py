@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -156,6 +158,28 @@ def test_both_ways_may_have_rates_of_their_own_and_packets_may_come_late_too(
         eventually(lambda: about(upload(env, minio)))
         eventually(lambda: about(download(env, minio), 2 * RATE))
         assert wires.packets(env, "minio", "redis")["ms"][0] >= 30
+
+
+def test_it_is_seen_while_clients_keep_the_way_full(env: Environment, minio: Minio) -> None:
+    """They leave little room for a flood of its own; and none of them fails."""
+    stop = threading.Event()
+
+    def busy() -> int:
+        done = 0
+        while not stop.is_set():
+            upload(env, env.minio.client())
+            done += 1
+        return done
+
+    with ThreadPoolExecutor(3) as pool:
+        clients = [pool.submit(busy) for _ in range(3)]
+        try:
+            with env.chaos.throttle("minio", rate="1mbit", direction="in") as throttle:
+                assert throttle.evidence["measured"]
+        finally:
+            stop.set()
+        assert all(client.result(120) for client in clients)
+    assert minio.stat_object(env.minio.bucket, "upload").size == len(BODY)
 
 
 @pytest.mark.parametrize(
