@@ -38,12 +38,13 @@ from envctl.faults.slow_disk import SlowDisk
 from envctl.faults.stop import Stop
 from envctl.faults.ways.block_server import BlockServer
 from envctl.faults.ways.cut_output_buffers import CutOutputBuffers
+from envctl.faults.ways.deadlock import Deadlock
 from envctl.faults.ways.evict import Evict
 from envctl.faults.ways.executor_oom import ExecutorOom
 from envctl.faults.ways.exhaust_connections import ExhaustConnections
+from envctl.faults.ways.expire_session import ExpireSession
 from envctl.faults.ways.fail_requests import FailRequests
 from envctl.faults.ways.fail_tasks import FailTasks
-from envctl.faults.ways.deadlock import Deadlock
 from envctl.faults.ways.hold_vacuum import HoldVacuum
 from envctl.faults.ways.interrupt_job import InterruptJob
 from envctl.faults.ways.loading import Loading
@@ -125,6 +126,7 @@ FAULTS: Mapping[str, type[Fault]] = MappingProxyType(
             SerializationFailures,
             HoldVacuum,
             RejectProduce,
+            ExpireSession,
             Rebalance,
             LoseCoordinator,
             PoisonRecord,

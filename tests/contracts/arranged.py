@@ -6,6 +6,7 @@ import struct
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from envctl.services.kafka.chaos.groups import require_coordinator
 from envctl.services.kafka.wire import Connection, array, check, data, string
 from envctl.waiting import until
 
@@ -32,6 +33,7 @@ def _a_group(env: Environment) -> dict[str, Any]:
 
     def join() -> None:
         with Connection(at.host, at.port, 60) as connection:
+            require_coordinator(connection, "faults")
             response = connection.call(11, 2, wanted)
             response.number("i")
             check("join a group", response.number("h"))

@@ -13,6 +13,7 @@ from envctl.protocols import NotReady
 from envctl.services.wire import CLOSED, network_reason
 from envctl.services.zookeeper.chaos.clock import ZooKeeperClock
 from envctl.services.zookeeper.chaos.disk import ZooKeeperDisk
+from envctl.services.zookeeper.chaos.ways import ZooKeeperWays
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from envctl.protocols import HasHandle, HasOptions, HasShell, HasVariables, Service
 
 
-class ZooKeeper(ZooKeeperDisk, ZooKeeperClock):
+class ZooKeeper(ZooKeeperDisk, ZooKeeperClock, ZooKeeperWays):
     """One standalone ZooKeeper. It has no identities: what must be protected is protected in Kafka."""
 
     name = "zookeeper"
