@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from contextlib import closing
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,6 @@ from envctl.services.kafka.chaos import deletion, topics
 from tests.integration.chaos.kafka_clients import admin, drop, make, producer, receive, record, send
 
 if TYPE_CHECKING:
-    import subprocess
     from collections.abc import Callable
     from contextlib import AbstractContextManager
 
@@ -193,6 +193,18 @@ def test_a_topic_that_is_deleted_or_truncated_meanwhile(env: Environment) -> Non
     fault = env.chaos.poison_record("kafka", topic=topic)
     drop(env, topic)
     assert fault.heal().stage == "lost"
+
+
+@pytest.mark.parametrize(("fault", "clean"), [("stop", True), ("kill", False)])
+def test_a_killed_broker_must_recover_its_logs_and_has_every_record(env: Environment, fault: str, clean: bool) -> None:
+    """An unclean restart: without the file that a clean shutdown leaves, Kafka looks through its logs when it starts."""
+    topic = filled(env, 5)
+    with env.chaos.call(fault, "kafka", {}, duration="5m"):
+        where = f"envctl-{env.name}-kafka-1:/var/lib/kafka/data/.kafka_cleanshutdown"
+        copied = subprocess.run(["docker", "cp", where, "-"], capture_output=True, check=False)
+        assert (copied.returncode == 0) == clean
+    with closing(env.kafka.consumer(topic)) as consumer:
+        assert [one.offset for one in receive(consumer, 5)] == [0, 1, 2, 3, 4]
 
 
 def test_what_cannot_be_is_refused_by_name(env: Environment) -> None:
