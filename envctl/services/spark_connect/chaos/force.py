@@ -30,6 +30,9 @@ class Force:
     """A way that is in force in the server under a token, until it is ended or its time is over."""
 
     command = ""
+    counts = ""
+    """What the server counts of it."""
+
     words: Mapping[str, Mapping[str, str]] = MappingProxyType({})
 
     def problems(self, wanted: Mapping[str, Any]) -> Iterable[str]:
@@ -85,7 +88,8 @@ class Force:
             raise NotReady(f"it is still in force: {state}")
         with Witness(site.at, app_of(site.at)) as probe:
             probe.run("SELECT count(*) FROM range(1)")
-        return {"in force": "no", "a task": "succeeded"}
+        counted = {self.counts: site.kept.get("hurt", 0)} if self.counts else {}
+        return {"in force": "no", "a task": "succeeded", **counted}
 
 
 def require_same(site: Site, seen: JSON) -> None:

@@ -26,6 +26,7 @@ class Interrupting(Force):
     """A thread in the server looks every 10 ms for operations, and interrupts each that has run long enough."""
 
     command = "interrupt"
+    counts = "operations interrupted"
     words: Mapping[str, Mapping[str, str]] = MappingProxyType(
         {
             "how": MappingProxyType(

@@ -63,7 +63,7 @@ class Sessions:
         probe = Witness(site.at, app_of(site.at), seen["probe"])
         site.kept["probe"], site.kept["was"] = probe, probe.ask()
         how = wanted["how"] or next(iter(self.words["how"]))
-        site.kept["lost"] = ask(site, "lose", **audience(wanted), probe=seen["probe"], how=how)["session"]
+        ask(site, "lose", **audience(wanted), probe=seen["probe"], how=how)
 
     def check_hurt(self, site: Site, wanted: Mapping[str, Any], seen: JSON) -> JSON:
         """None of them is there, and envctl's own is not the one that it was."""
@@ -79,8 +79,7 @@ class Sessions:
                 told = str(said)
         if not told:
             raise NotReady("a session of envctl's own is still there")
-        lost = [one for one in site.kept["lost"] if not one.endswith(seen["probe"])]
-        return {"lost": lost, "envctl's own session": told}
+        return {"lost": seen["sessions"], "envctl's own session": told}
 
     def mend(self, site: Site, wanted: Mapping[str, Any], seen: JSON) -> None:
         """Nothing can be brought back; what envctl opened itself is closed."""

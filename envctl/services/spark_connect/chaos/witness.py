@@ -21,6 +21,9 @@ _TIMEOUT = 10.0
 _NUMBER, _LENGTH = 15, 36
 _SERVER_SIDE = bytes([_NUMBER << 3 | 2, _LENGTH])
 
+# ReleaseSessionRequest.allow_reconnect (4): a number, 1.
+_AGAIN = bytes([4 << 3, 1])
+
 
 class Witness:
     """One connection, which stays open, and one session on it. It has the id `session`, or a new one.
@@ -44,9 +47,9 @@ class Witness:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """End the session and the connection, as far as they are there."""
+        """End the session, as one that may be opened again, and the connection; as far as they are there."""
         with suppress(NotReady):
-            self._call("ReleaseSession", self._request)
+            self._call("ReleaseSession", self._request + _AGAIN)
         self.close()
 
     def ask(self) -> str:

@@ -9,6 +9,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.AtomicLong;
+import org.apache.spark.SparkContext;
 import org.apache.spark.sql.connect.service.SessionHolderInfo;
 import org.apache.spark.sql.connect.service.SparkConnectService$;
 import scala.collection.immutable.Seq;
@@ -80,6 +81,10 @@ public class EnvctlAgent {
         while (!over && System.nanoTime() < until && look()) {
           Thread.sleep(10);
         }
+      } catch (Throwable error) {
+        error.printStackTrace();
+      }
+      try {
         undo();
       } catch (Throwable error) {
         error.printStackTrace();
@@ -111,13 +116,14 @@ public class EnvctlAgent {
       case "heap":
         return begin(wanted, new EnvctlAgentHeap(wanted));
       case "end":
-        if (IN_FORCE.get(wanted.get("token")) instanceof Force force) {
+        Force force = IN_FORCE.get(wanted.get("token"));
+        if (force != null) {
           force.over = true;
           force.join(10_000);
         }
-        return state(wanted);
+        return state(wanted, force);
       case "state":
-        return state(wanted);
+        return state(wanted, IN_FORCE.get(wanted.get("token")));
       case "sessions":
         return sessions(wanted, "");
       case "lose":
@@ -129,19 +135,24 @@ public class EnvctlAgent {
 
   private static List<String[]> begin(Wanted wanted, Force force) throws Exception {
     if (IN_FORCE.putIfAbsent(wanted.get("token"), force) == null) {
-      force.put();
-      force.start();
+      try {
+        force.put();
+        force.start();
+      } catch (Throwable error) {
+        IN_FORCE.remove(wanted.get("token"));
+        throw error;
+      }
     }
-    return state(wanted);
+    return state(wanted, IN_FORCE.get(wanted.get("token")));
   }
 
-  private static List<String[]> state(Wanted wanted) {
-    Force force = IN_FORCE.get(wanted.get("token"));
+  private static List<String[]> state(Wanted wanted, Force force) {
     List<String[]> said = new ArrayList<>();
-    said.add(new String[] {"in_force", force == null ? "0" : "1"});
+    said.add(new String[] {"in_force", IN_FORCE.containsKey(wanted.get("token")) ? "1" : "0"});
     said.add(new String[] {"hurt", force == null ? "0" : "" + force.hurt});
     said.add(new String[] {"probed", force == null ? "0" : "" + force.probed});
     said.add(new String[] {"hooked", EnvctlAgentTasks.isHooked() ? "1" : "0"});
+    said.add(new String[] {"jobs", "" + SparkContext.getOrCreate().statusTracker().getActiveJobIds().length});
     said.add(new String[] {"heap", "" + Runtime.getRuntime().maxMemory()});
     said.add(new String[] {"free", "" + free()});
     return said;

@@ -68,11 +68,12 @@ class EnvctlAgentTasks extends EnvctlAgent.Force {
   private void started(TaskContext task) {
     String tags = String.valueOf(task.getLocalProperty("spark.job.tags"));
     boolean probe = tags.contains("_Session_" + wanted.get("probe") + "_");
-    if (task.attemptNumber() >= (probe ? 1 : wanted.number("attempts")) || !probe && !meant(tags)) {
+    boolean kill = wanted.get("how").equals("kill");
+    if (task.attemptNumber() >= (probe && kill ? 1 : wanted.number("attempts")) || !probe && !meant(tags)) {
       return;
     }
     (probe ? probed : hurt).incrementAndGet();
-    if (wanted.get("how").equals("kill")) {
+    if (kill) {
       throw new TaskKilledException("killed by envctl");
     }
     if (wanted.get("how").equals("error")) {
