@@ -64,11 +64,12 @@ def network(env: Environment) -> tuple[str, str]:
     """The rules and the listening sockets in the server's network namespace."""
     one = Ward(env.name).site("minio")
     pid = one.hands.pid(one.container.id)
-    look = "nft -s list ruleset 2>/dev/null && echo ---- && ss -Hltn"
-    # A busy engine loses what a command said, once in many hundreds.
+    # At once: a busy engine loses something that a command said, once in many hundreds.
+    look = 'rules=$(nft -s list ruleset 2>/dev/null) && all=$(ss -Hltn) && printf "%s\\n----\\n%s" "$rules" "$all"'
     found = until(lambda: _said(one, inside(pid, "sh", "-c", look)), PATIENCE, "the rules")
     rules, _, sockets = found.partition("----")
-    return rules, "\n".join(sorted(sockets.split("\n")))
+    # Not how many wait to be accepted.
+    return rules, "\n".join(sorted(line.split()[3] for line in sockets.strip().splitlines()))
 
 
 def _said(one: Site, command: list[str]) -> str:

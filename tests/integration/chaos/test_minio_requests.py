@@ -80,6 +80,7 @@ def test_every_request_that_names_a_bucket_is_told_to_slow_down(env: Environment
         assert Requests(at, PATIENCE, at.admin).send("GET", "/app").status == 200
         assert [bucket.name for bucket in live.list_buckets()]
         assert urllib3.request("GET", f"http://{at.address}/minio/health/cluster").status == 200
+        assert urllib3.request("GET", f"http://{at.host}:{at.ports['console']}/").status == 200
         Ward(env.name).site("minio").ping(PATIENCE)
     assert fault.healed is not None
     assert (fault.healed.stage, fault.healed.evidence["gate"]) == ("healed", "gone")
@@ -182,10 +183,10 @@ def test_listings_lack_what_was_stored_since(env: Environment, key: str, live: m
 def test_a_slow_body_comes_at_its_rate_and_other_requests_do_not_wait(
     env: Environment, key: str, live: minio.Minio
 ) -> None:
-    """In both directions, within a tenth or a little more on a machine that is busy."""
+    """In both directions, and never faster."""
     write(live, "quick")
-    with env.chaos.fail_requests("minio", how="slow-body", rate="100kB", key=key + "*") as fault:
-        assert fault.evidence["slow-body"].startswith("200, 25000 of 25000 bytes")
+    with env.chaos.fail_requests("minio", how="slow-body", rate="40kB", key=key + "*") as fault:
+        assert fault.evidence["slow-body"].startswith("200, 10000 of 10000 bytes")
         for act in (lambda: read(live, key), lambda: write(live, key + ".new")):
             start = time.monotonic()
             thread = threading.Thread(target=act)
@@ -193,7 +194,7 @@ def test_a_slow_body_comes_at_its_rate_and_other_requests_do_not_wait(
             assert read(once(env), "quick") == SIZE
             assert thread.is_alive()
             thread.join()
-            assert time.monotonic() - start >= 0.99
+            assert time.monotonic() - start >= 2.49
 
 
 def test_chunked_signatures_and_large_parts_pass_untouched(env: Environment, live: minio.Minio) -> None:

@@ -49,7 +49,7 @@ def _network(env: Environment) -> str:
     """The rules in the server's network namespace."""
     site = Ward(env.name).site("spark-connect")
     pid = site.hands.pid(site.container.id)
-    look = inside(pid, "sh", "-c", "nft -s list ruleset 2>/dev/null")
+    look = inside(pid, "sh", "-c", 'rules=$(nft -s list ruleset 2>/dev/null) && echo "$rules"')
 
     def said() -> str:
         if not (output := site.hands.operate(env.name, look).output):
