@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from envctl.errors import FaultConflict, FaultUnfit, UnknownName
-from tests.integration.chaos.kafka_clients import drop, make, producer, receive, record, refusal, send
+from envctl.errors import FaultConflict, FaultDidNotBite, FaultUnfit, UnknownName
+from envctl.protocols import NotReady
+from envctl.services.kafka import requests
+from envctl.services.kafka.chaos import controlling
+from tests.integration.chaos.kafka_clients import admin, drop, make, producer, receive, record, refusal, send
 
 if TYPE_CHECKING:
     import subprocess
@@ -75,6 +78,24 @@ def test_again_and_again_on_one_topic(env: Environment) -> None:
             pass
         with producer(env) as new:
             send(new, topic)
+
+
+@pytest.mark.parametrize("step", ["lead", "stand_still"])
+def test_an_injection_that_breaks_off_is_undone(env: Environment, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
+    """After the broker was told of one that is none, and after nobody leads."""
+    topic = make(env)
+
+    def break_off(*_: object) -> None:
+        raise NotReady("broken off")
+
+    monkeypatch.setattr(controlling, step, break_off)
+    with pytest.raises(FaultDidNotBite, match="broken off"):
+        env.chaos.lose_leader("kafka", topic=topic)
+    assert env.chaos.status() == []
+    with admin(env) as connection:
+        assert len(requests.metadata(connection).brokers) == 1
+    with producer(env) as new:
+        send(new, topic)
 
 
 def test_an_injector_that_is_killed_leaves_nothing_behind(

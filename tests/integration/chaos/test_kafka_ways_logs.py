@@ -197,7 +197,7 @@ def test_a_topic_that_is_deleted_or_truncated_meanwhile(env: Environment) -> Non
 
 @pytest.mark.parametrize(("fault", "clean"), [("stop", True), ("kill", False)])
 def test_a_killed_broker_must_recover_its_logs_and_has_every_record(env: Environment, fault: str, clean: bool) -> None:
-    """An unclean restart: without the file that a clean shutdown leaves, Kafka looks through its logs when it starts."""
+    """An unclean restart: without the file of a clean shutdown Kafka looks through its logs when it starts."""
     topic = filled(env, 5)
     with env.chaos.call(fault, "kafka", {}, duration="5m"):
         where = f"envctl-{env.name}-kafka-1:/var/lib/kafka/data/.kafka_cleanshutdown"
