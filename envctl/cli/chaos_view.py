@@ -28,6 +28,7 @@ _METAVARS: dict[Kind, str] = {
     values.rate: "RATE",
     values.percent: "PERCENT",
 }
+_SIZES = (("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("", 1))
 _UNITS = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
 
 
@@ -49,10 +50,11 @@ def _default(option: Option) -> str:
     if isinstance(value, bool):
         return _TRUTH[value]
     if isinstance(value, int) and value and metavar(option) == "SIZE":
-        return f"{value >> 20}MiB"
+        unit, factor = next((one for one in _SIZES if value % one[1] == 0))
+        return f"{value // factor}{unit}"
     if isinstance(value, int) and metavar(option) == "RATE":
         return f"{value / 1e6:g}mbit"
-    if isinstance(value, float) and metavar(option) in {"TIME", "DURATION", "OFFSET"}:
+    if isinstance(value, float) and value and metavar(option) in {"TIME", "DURATION", "OFFSET"}:
         unit, factor = next(((unit, factor) for unit, factor in _UNITS if value % factor == 0), ("ms", 0.001))
         return f"{value / factor:g}{unit}"
     return f"{value:g}" if isinstance(value, float) else str(value or "")
