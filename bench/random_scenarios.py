@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import envctl
 from tests.contracts.test_faults_running import portrait
-from tests.scenarios.random_scenarios import leftovers, pairs, require_over, scenario
+from tests.scenarios.random_scenarios import leftovers, pairs, require_over, require_same, scenario
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,7 +46,7 @@ def run(env: Environment, seeds: Sequence[int]) -> None:
         verdict = env.chaos.run(scenario(seed, among))
         require_over(env, verdict)
         assert {name: portrait(engine, env.name, name) for name in services} == before, f"seed {seed}\n{verdict}"
-        assert leftovers(engine, env.name) == rules, f"seed {seed}\n{verdict}"
+        require_same(rules, leftovers(engine, env.name), f"seed {seed}\n{verdict}")
         outcomes[str(verdict.outcome)] += 1
         hurt.update(f"{wound.fault} on {wound.service}" for wound in verdict.wounds)
         why = f": {verdict.reasons[0]}" if verdict.reasons else ""

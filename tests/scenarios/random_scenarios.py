@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import random
 import re
 from dataclasses import dataclass
@@ -114,3 +115,13 @@ def leftovers(engine: docker.DockerClient, environment: str) -> dict[str, list[s
             # Docker's DNS has other ports after each start.
             found[one.name] = re.sub(r"(:|sport )\d{4,5}", r"\1N", said.output.decode()).splitlines()
     return found
+
+
+def require_same(before: dict[str, list[str]], after: dict[str, list[str]], why: object = "") -> None:
+    """Two looks at `leftovers` are equal; else the lines that are not."""
+    found = [
+        f"{name}: {line}"
+        for name in before.keys() | after.keys()
+        for line in difflib.unified_diff(before.get(name, []), after.get(name, []), lineterm="", n=0)
+    ]
+    assert not found, "\n".join([*found, str(why)])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.contracts.test_faults_running import portrait
-from tests.scenarios.random_scenarios import Pair, leftovers, pairs, require_over, scenario
+from tests.scenarios.random_scenarios import Pair, leftovers, pairs, require_over, require_same, scenario
 
 if TYPE_CHECKING:
     import docker
@@ -38,4 +38,4 @@ def test_a_random_scenario_ends_healed(
     print(made["steps"], verdict, sep="\n")
     require_over(env, verdict)
     assert {name: portrait(engine, env.name, name) for name in SERVICES} == before
-    assert leftovers(engine, env.name) == rules
+    require_same(rules, leftovers(engine, env.name))
