@@ -50,8 +50,8 @@ def _default(option: Option) -> str:
     if isinstance(value, bool):
         return _TRUTH[value]
     if isinstance(value, int) and value and metavar(option) == "SIZE":
-        unit, factor = next(one for one in _SIZES if value % one[1] == 0)
-        return f"{value // factor}{unit}"
+        size, power = next(one for one in _SIZES if value % one[1] == 0)
+        return f"{value // power}{size}"
     if isinstance(value, int) and metavar(option) == "RATE":
         return f"{value / 1e6:g}mbit"
     if isinstance(value, float) and value and metavar(option) in {"TIME", "DURATION", "OFFSET"}:
