@@ -111,9 +111,10 @@ def leftovers(engine: docker.DockerClient, environment: str) -> dict[str, list[s
         if not one.name.endswith(_STAYING):
             pid = engine.api.inspect_container(one.id)["State"]["Pid"]
             command = ["nsenter", f"--net=/proc/{pid}/ns/net", "sh", "-c", _LOOK]
-            said = surgeon.exec_run(command, stderr=False)
+            code, (out, err) = surgeon.exec_run(command, demux=True)
+            assert code == 0, f"{one.name} (pid {pid}): {(err or b'').decode()}"
             # Docker's DNS has other ports after each start.
-            found[one.name] = re.sub(r"(:|sport )\d{4,5}", r"\1N", said.output.decode()).splitlines()
+            found[one.name] = re.sub(r"(:|sport )\d{4,5}", r"\1N", (out or b"").decode()).splitlines()
     return found
 
 
