@@ -47,23 +47,24 @@ def state(wire: dict[str, Any]) -> dict[str, Any]:
     and the packets that were dropped.
     """
     told: dict[str, Any] = {way: {"bytes": 0, "drops": 0} for way in wire["directions"]}
-    for one in json.loads(namespaces.run("tc", "-s", "-j", "qdisc", "show")):
-        if _is_leaf(wire, one):
-            side = told["in" if one["dev"].startswith(_name(wire)) else "out"]
-            side["bytes"], side["drops"] = side["bytes"] + one["bytes"], side["drops"] + one["drops"]
+    for way, one in _ours(wire, json.loads(namespaces.run("tc", "-s", "-j", "qdisc", "show"))):
+        if one["kind"] != "htb":
+            told[way]["bytes"] += one["bytes"]
+            told[way]["drops"] += one["drops"]
     return {"shapers": {**told, "at": round(time.monotonic(), 4)}}
 
 
 def end(wire: dict[str, Any]) -> bool:
-    """Take them away, and the child; whether they were all there."""
+    """Take them away, and the child; whether there were some in each direction. The service may have been connected to
+    another network meanwhile, in which there are none.
+    """
     leases.end(wire["token"])
-    wanted = len(wire["directions"]) * len(namespaces.interfaces())
-    return _remove(wire) == wanted
+    return _remove(wire) == set(wire["directions"])
 
 
 def left(wire: dict[str, Any]) -> list[str]:
     """Those that are still there."""
-    found = [f"{one['kind']} {one['handle']} on {one['dev']}" for one in _queues() if one["handle"] == _handle(wire)]
+    found = [f"{one['kind']} {one['handle']} on {one['dev']}" for _, one in _ours(wire, _queues())]
     return found + [f"the device {name}" for name in _mirrors(wire)]
 
 
@@ -77,8 +78,15 @@ def foreign(wire: dict[str, Any]) -> str:
     return "; ".join(found)
 
 
-def _is_leaf(wire: dict[str, Any], one: dict[str, Any]) -> bool:
-    return one.get("parent") == f"{_handle(wire)}1" or (one["handle"] == _handle(wire) and one["kind"] != "htb")
+def _ours(wire: dict[str, Any], queues: list[dict[str, Any]]) -> list[tuple[str, dict[str, Any]]]:
+    """Its disciplines, each with its direction. A handle has room for a byte of the token: another fault, in
+    the other direction, may have the same.
+    """
+    mine = [one for one in queues if _handle(wire) in {one["handle"], one.get("parent", "")[:5]}]
+    found = [("in" if one["dev"].startswith("envctl") else "out", one) for one in mine]
+    return [
+        (way, one) for way, one in found if way in wire["directions"] and (way == "out" or _name(wire) in one["dev"])
+    ]
 
 
 def _stands_in_the_way(one: dict[str, Any], directions: list[str]) -> bool:
@@ -133,22 +141,24 @@ def _matches(wire: dict[str, Any], side: str) -> list[str]:
     return found
 
 
-def _remove(wire: dict[str, Any]) -> int:
-    """Take away what is there; how many whole directions of interfaces it was."""
-    whole = 0
-    for one in _queues():
-        if one["handle"] == _handle(wire) and one.get("root") and not one["dev"].startswith(_name(wire)):
-            whole += _gone("tc", "qdisc", "del", "dev", one["dev"], "root")
+def _remove(wire: dict[str, Any]) -> set[str]:
+    """Take away what is there; the directions in which it was whole."""
+    gone = set()
+    for way, one in _ours(wire, _queues()):
+        if way == "out" and one.get("root") and _gone("tc", "qdisc", "del", "dev", one["dev"], "root"):
+            gone.add("out")
     mirrors = _mirrors(wire)
-    for device in namespaces.interfaces() if mirrors else []:
-        filters = namespaces.run("tc", "filter", "show", "dev", device, "parent", "ffff:")
+    for one in _queues() if mirrors else []:
+        if one["kind"] != "ingress":
+            continue
+        filters = namespaces.run("tc", "filter", "show", "dev", one["dev"], "parent", "ffff:")
         ours = any(mirror in filters for mirror in mirrors)
         # Without any filter it is what was begun here, and broke off: `foreign` saw none before.
-        if ours or (not filters and any(q["kind"] == "ingress" and q["dev"] == device for q in _queues())):
-            whole += _gone("tc", "qdisc", "del", "dev", device, "ingress") and ours
+        if (ours or not filters) and _gone("tc", "qdisc", "del", "dev", one["dev"], "ingress") and ours:
+            gone.add("in")
     for mirror in mirrors:
         _gone("ip", "link", "del", mirror)
-    return whole
+    return gone
 
 
 def _gone(*command: str) -> bool:

@@ -84,8 +84,10 @@ def fetched_by_redis(env: Environment) -> float:
 
 
 def about(rate: float, asked: float = RATE) -> None:
-    """Headers are a twentieth of it, and on a busy machine it may be less; but never more."""
-    assert asked * 0.85 < rate < asked * (1 + AT_ONCE), f"{rate / 1e6:.2f} Mbit/s"
+    """Headers are a twentieth of it, and on a busy machine it may be less; but not once may it be more."""
+    if rate > asked * (1 + AT_ONCE):
+        pytest.fail(f"{rate / 1e6:.2f} of {asked / 1e6:.2f} Mbit/s")
+    assert rate > asked * 0.85, f"{rate / 1e6:.2f} Mbit/s"
 
 
 def fast(rate: float) -> None:
@@ -315,6 +317,20 @@ def test_what_broke_off_in_the_middle_is_taken_away(env: Environment, half: list
         assert (done["left"], done["lasted"]) == ([], False)
     after = wires.portrait(env, "redis")
     assert after.replace("qlen 1000", "") == before.replace("qlen 1000", "")
+
+
+def test_two_whose_handles_are_alike_end_each_by_itself(env: Environment) -> None:
+    """One for what comes in and one for what goes out; a handle has little room for a name."""
+    operate, before = wires.site(env, "redis").hands.operation, wires.portrait(env, "redis")
+    comes = {"backend": "tc", "wire": wire(env, directions=["in"]), "probes": []}
+    goes = {"backend": "tc", "wire": wire(env, directions=["out"], token="5e00abcd"), "probes": []}
+    for one in (comes, goes):
+        assert list(operate(env.name, "network.begin", **one)["said"]["shapers"]) == [*one["wire"]["directions"], "at"]
+    done = operate(env.name, "network.end", **goes)
+    assert (done["lasted"], done["left"]) == (True, [])
+    done = operate(env.name, "network.end", **comes)
+    assert (done["lasted"], done["left"]) == (True, [])
+    assert wires.portrait(env, "redis") == before
 
 
 def test_ipv6_is_meant_too_where_there_is_an_address_of_it(env: Environment, eventually: Callable[..., None]) -> None:
