@@ -127,21 +127,20 @@ class Run:
 
     def signal(self, name: str) -> None:
         """Send it a signal."""
-        self._lab.operate("bash", "-c", self._kill(name))
+        self._lab.operate("bash", "-c", self._each(f"kill -{name}"))
 
-    def _kill(self, name: str) -> str:
+    def _each(self, command: str) -> str:
         find = f"for p in /proc/[0-9]*; do grep -qsa '^envctl-packets.{self.ledger}\\b' $p/cmdline && "
-        return find + f"kill -{name} ${{p#/proc/}}; done; true"
+        return find + f"{command} ${{p#/proc/}}; done; true"
 
     def when(self, pattern: str, name: str) -> None:
         """Send it a signal as soon as its ledger has this."""
         watch = f"until grep -q '{pattern}' {self.ledger}; do read -t 0.01 <> <(:); done; "
-        self._lab.leave("bash", "-c", watch + self._kill(name))
+        self._lab.leave("bash", "-c", watch + self._each(f"kill -{name}"))
 
     def runs(self) -> bool:
         """Whether there is a process of it."""
-        found = self._lab.operate("bash", "-c", "cat /proc/[0-9]*/cmdline 2>&- | tr '\\0' '\\n'; true")
-        return self.ledger in found.splitlines()
+        return bool(self._lab.operate("bash", "-c", self._each("echo")))
 
     def await_end(self) -> None:
         """Wait until it has ended."""
