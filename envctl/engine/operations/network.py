@@ -17,7 +17,12 @@ _BACKENDS: dict[str, Any] = {"nfqueue": queueing, "nft": dropping, "tc": shaping
 
 
 def begin(backend: str, wire: dict[str, Any], probes: list[dict[str, Any]]) -> dict[str, Any]:
-    """Put it in force; what was measured `before` and `after`, and what the back end says of itself."""
+    """Put it in force; what was measured `before` and `after`, and what the back end says of itself. Nothing is touched
+    where somebody else's leave no room; then that is told as `foreign`.
+    """
+    with namespaces.of(wire["pid"]):
+        if reason := _BACKENDS[backend].foreign(wire):
+            return {"foreign": reason}
     before = _measure(probes)
     with open(_mark(wire), "w"):  # noqa: PTH123
         pass
@@ -44,12 +49,6 @@ def end(backend: str, wire: dict[str, Any], probes: list[dict[str, Any]]) -> dic
     with suppress(FileNotFoundError):
         os.unlink(_mark(wire))  # noqa: PTH108
     return {"begun": begun, "lasted": lasted, "left": left, "after": _measure(probes)}
-
-
-def foreign(backend: str, wire: dict[str, Any]) -> str:
-    """What stands in the way, made by somebody else; empty when nothing does."""
-    with namespaces.of(wire["pid"]):
-        return str(_BACKENDS[backend].foreign(wire))
 
 
 def _measure(probes: list[dict[str, Any]]) -> list[dict[str, Any]]:

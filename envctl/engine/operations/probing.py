@@ -5,7 +5,8 @@ A probe: `from` and `to` (process ids, in whose namespaces the two ends are), `a
 `count`, `every` (seconds between two) and `size` (bytes).
 
 With `flood` they are sent as fast as can be, to see at what rate they come: `skip` (bytes that a shaper lets through at
-once), `overhead` (bytes of each datagram that count besides its own) and `wait` (seconds at most, for all of it).
+once), `overhead` (bytes of each datagram that count besides its own), `per_byte` (how much counts for one byte that is
+meant) and `wait` (seconds at most, for all of it).
 """
 
 from __future__ import annotations
@@ -141,7 +142,7 @@ def _told_of_flood(came: list[float], probe: dict[str, Any]) -> dict[str, Any]:
     weight, flood = probe["size"] + probe["flood"]["overhead"], probe["flood"]
     later = came[flood["skip"] // weight + 1 :]
     if len(later) >= _ENOUGH:
-        told["rate"] = round(8 * weight * _pace(later))
+        told["rate"] = round(8 * weight * _pace(later) / flood.get("per_byte", 1))
     return told
 
 

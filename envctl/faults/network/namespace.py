@@ -149,14 +149,20 @@ class InNamespace(Fault):
             other = replace(other, pid=site.hands.witness(site.environment))
         wire: JSON = {"token": secrets.token_hex(4), "pid": own.pid, "seconds": round(site.lasts) + _GRACE}
         wire |= {**selected, "how": self.how(backend, site)}
-        if backend in SHARED:
-            self._require_room(site, backend, wire)
         surgeon, probes = self._surgeon(site), self.probes(site, wire, own, other)
         return {"backend": backend, "wire": wire, "surgeon": surgeon, "probes": probes}
 
     def apply(self, site: Site, plan: JSON) -> None:
-        """Begin, and measure in the same breath."""
-        site.kept["measured"] = self._operate(site, "begin", plan)
+        """Begin, and measure in the same breath.
+
+        Raises:
+            FaultUnfit: what somebody else has put there leaves no room; nothing was touched.
+
+        """
+        measured = self._operate(site, "begin", plan)
+        if found := measured.get("foreign"):
+            raise FaultUnfit(f"{self.name} on {site.name}", found, "remove it, or heal what put it there")
+        site.kept["measured"] = measured
 
     def bites(self, site: Site, plan: JSON) -> JSON:
         """What was measured, before and since."""
@@ -200,10 +206,6 @@ class InNamespace(Fault):
 
     def _surgeon(self, site: Site) -> int:
         return site.hands.pid(site.hands.surgeon(site.environment))
-
-    def _require_room(self, site: Site, backend: str, wire: JSON) -> None:
-        if found := site.hands.operation(site.environment, "network.foreign", backend=backend, wire=wire):
-            raise FaultUnfit(f"{self.name} on {site.name}", found, "remove it, or heal what put it there")
 
     def _operate(self, site: Site, act: str, plan: JSON) -> JSON:
         told = {"backend": plan["backend"], "wire": plan["wire"], "probes": list(plan["probes"].values())}

@@ -30,6 +30,8 @@ _SPAN, _PACKETS, _FLOOD = 0.15, 12, 12_000_000
 """How the rate is measured: for so many seconds or so many packets, by so many bytes at most."""
 _HEADERS = {"tc": 42, "nfqueue": 28}
 """Bytes of a datagram that the back end counts besides its own: IP and UDP, and Ethernet's."""
+_FULL = {"tc": 1514 / 1448, "nfqueue": 1500 / 1448}
+"""What the back end counts of a connection's full packet, to its own bytes in it."""
 _SLACK = 0.1
 
 
@@ -38,7 +40,7 @@ class Throttle(NetworkFault):
     """Let no more than `rate` bits through each second, in each direction; the rest waits, and what would wait longer
     than 0.4 s is dropped, as by a slow line. Nothing fails by itself; clients' time limits may.
 
-    Every packet counts with its headers: of 1 Mbit/s some 950 kbit/s are left for the bytes of a TCP connection.
+    The rate is that of a TCP connection's own bytes, in full packets of 1500; small ones get less, for their headers.
     All that is meant by `--peer` and `--port` shares the rate, in each network that the service is in.
 
     Verified by datagrams of its own, which must come at that rate, within 10 %.
@@ -71,10 +73,23 @@ class Throttle(NetworkFault):
         """A token bucket, with a queue before it."""
         if backend == "tc":
             limit = self._at_once + self._waiting
-            words = ["rate", f"{self.rate}bit", "burst", f"{self._at_once}b", "limit", f"{limit}b"]
+            words = [
+                "rate",
+                f"{round(self.rate * _FULL[backend])}bit",
+                "burst",
+                f"{self._at_once}b",
+                "limit",
+                f"{limit}b",
+            ]
             return {"leaf": ["tbf", *words]}
         del site
-        return {"packets": {"rate": self._bytes, "burst": self._at_once, "limit": max(20, self._waiting // _FRAME)}}
+        return {
+            "packets": {
+                "rate": round(self._bytes * _FULL[backend]),
+                "burst": self._at_once,
+                "limit": max(20, self._waiting // _FRAME),
+            }
+        }
 
     def probes(self, site: Site, wire: JSON, own: Addresses, other: Addresses) -> dict[str, JSON]:
         """A flood in each direction: more than passes at once, and what passes in a moment then."""
@@ -105,7 +120,7 @@ class Throttle(NetworkFault):
         try:
             return super().bites(site, plan)
         except NotReady:
-            passed = _passed(earlier, site.kept["shapers"])
+            passed = _passed(earlier, site.kept["shapers"], _FULL[plan["backend"]])
             if not passed or any(abs(found / self.rate - 1) > _SLACK for found in passed.values()):
                 raise
             return {"backend": plan["backend"], "measured": passed}
@@ -130,12 +145,13 @@ class Throttle(NetworkFault):
         count = (self._at_once // (length + headers)) + max(_PACKETS, wanted // (length + headers)) + 1
         # Where others have used up the burst, it has to be waited for; and for what waits before it.
         wait = (self._at_once + self._waiting + wanted) / self._bytes + 0.1
-        return {"count": count, "size": length, "flood": {"skip": self._at_once, "overhead": headers, "wait": wait}}
+        flood = {"skip": self._at_once, "overhead": headers, "per_byte": _FULL[backend], "wait": wait}
+        return {"count": count, "size": length, "flood": flood}
 
 
-def _passed(earlier: JSON | None, later: JSON | None) -> dict[str, int]:
-    """Bits a second in each direction; none where nobody looked twice."""
+def _passed(earlier: JSON | None, later: JSON | None, full: float) -> dict[str, int]:
+    """Bits a second in each direction, by full packets; none where nobody looked twice."""
     if not earlier or not later:
         return {}
     took = later["at"] - earlier["at"]
-    return {way: round(8 * (later[way]["bytes"] - earlier[way]["bytes"]) / took) for way in later if way != "at"}
+    return {way: round(8 * (later[way]["bytes"] - earlier[way]["bytes"]) / took / full) for way in later if way != "at"}

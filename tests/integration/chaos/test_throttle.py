@@ -28,7 +28,7 @@ SERVICES = ["minio", "redis"]
 RATE = 4_000_000
 BODY = b"\x5a" * 500_000
 """A second of the rate."""
-AT_ONCE = 0.15
+AT_ONCE = 0.2
 """The share by which a transfer may be faster: what passes at once, and what buffers took."""
 FAST = RATE * 2.5
 """Bits a second that only a service without a throttle reaches, on the slowest machine."""
@@ -84,7 +84,7 @@ def fetched_by_redis(env: Environment) -> float:
 
 
 def about(rate: float, asked: float = RATE) -> None:
-    """Headers are a twentieth of it, and on a busy machine it may be less; but not once may it be more."""
+    """On a busy machine it may be less; but not once may it be more."""
     if rate > asked * (1 + AT_ONCE):
         pytest.fail(f"{rate / 1e6:.2f} of {asked / 1e6:.2f} Mbit/s")
     assert rate > asked * 0.85, f"{rate / 1e6:.2f} Mbit/s"

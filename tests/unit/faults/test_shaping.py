@@ -48,7 +48,8 @@ def test_the_largest_packet_passes_at_any_rate_and_the_queue_is_bounded(wanted: 
     throttle = Throttle(rate=wanted)
     [_, _, bits, _, burst, _, limit] = throttle.how("tc", NOWHERE)["leaf"]
     program = throttle.how("nfqueue", NOWHERE)["packets"]
-    assert int(bits.removesuffix("bit")) == 8 * program["rate"] == wanted
+    assert int(bits.removesuffix("bit")) == pytest.approx(wanted * 1514 / 1448, rel=0.001)
+    assert 8 * program["rate"] == pytest.approx(wanted * 1500 / 1448, rel=0.01)
     assert int(burst.removesuffix("b")) == program["burst"] >= 1600
     waits = (int(limit.removesuffix("b")) - program["burst"]) * 8 / wanted
     assert waits == pytest.approx(max(0.4, 16384 * 8 / wanted), rel=0.01)
