@@ -168,20 +168,24 @@ class Hands:
             NotReady: it failed; with its last line.
 
         """
-        surgeon, command = self.surgeon(environment), operations.command(name, arguments)
-        answer = self._answer(surgeon, command) or self._answer(surgeon, command)
-        if not answer:
-            raise NotReady(f"the surgeon said nothing when it was asked for {name}")
-        return json.loads(answer)
+        surgeon, sources = self.surgeon(environment), False
+        for _ in range(3):
+            code, answer, said = self._answer(surgeon, operations.command(name, arguments, sources=sources))
+            sources = sources or code == operations.UNKNOWN
+            if code and code != operations.UNKNOWN:
+                raise NotReady(said.strip().rpartition("\n")[2] or f"exit code {code}")
+            if answer:
+                return json.loads(answer)
+        raise NotReady(f"the surgeon said nothing when it was asked for {name}")
 
-    def _answer(self, surgeon: str, command: Sequence[str]) -> bytes:
+    def _answer(self, surgeon: str, command: Sequence[str]) -> tuple[int, bytes, str]:
+        """Its exit code, its output, and its complaint."""
         api = self._engine.api
         created = do(lambda: api.exec_create(surgeon, list(command), user="root"))
         # Apart, so that no word of a program that it runs gets into the answer.
         answer, said = do(lambda: api.exec_start(created["Id"], demux=True))
-        if code := do(lambda: api.exec_inspect(created["Id"]))["ExitCode"]:
-            raise NotReady((said or b"").decode(errors="replace").strip().rpartition("\n")[2] or f"exit code {code}")
-        return answer or b""
+        code = do(lambda: api.exec_inspect(created["Id"]))["ExitCode"]
+        return int(code or 0), answer or b"", (said or b"").decode(errors="replace")
 
     def operate_python(self, environment: str, program: str, *arguments: object) -> Any:  # noqa: ANN401 - its JSON
         """Run a Python program (standard library's smallest part) in the surgeon; what it printed, read as JSON.

@@ -7,6 +7,7 @@ which its back end alone understands. A `probe` is how it is measured (see `prob
 
 from __future__ import annotations
 
+import json
 import os
 from contextlib import suppress
 from typing import Any
@@ -18,14 +19,16 @@ _BACKENDS: dict[str, Any] = {"nfqueue": queueing, "nft": dropping, "tc": shaping
 
 def begin(backend: str, wire: dict[str, Any], probes: list[dict[str, Any]]) -> dict[str, Any]:
     """Put it in force; what was measured `before` and `after`, and what the back end says of itself. Nothing is touched
-    where somebody else's leave no room; then that is told as `foreign`.
+    where somebody else's leave no room; then that is told as `foreign`. Asked for twice, it is measured again.
     """
     with namespaces.of(wire["pid"]):
+        if (before := _before(wire)) and _BACKENDS[backend].left(wire):
+            return {"before": before, **measure(backend, wire, probes)}
         if reason := _BACKENDS[backend].foreign(wire):
             return {"foreign": reason}
     before = _measure(probes)
-    with open(_mark(wire), "w"):  # noqa: PTH123
-        pass
+    with open(_mark(wire), "w") as stream:  # noqa: PTH123
+        json.dump(before, stream)
     with namespaces.of(wire["pid"]):
         said = _BACKENDS[backend].begin(wire)
     return {"before": before, "after": _measure(probes), "said": said}
@@ -53,6 +56,13 @@ def end(backend: str, wire: dict[str, Any], probes: list[dict[str, Any]]) -> dic
 
 def _measure(probes: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [knocking.measure(one) if "kind" in one else probing.measure([one])[0] for one in probes]
+
+
+def _before(wire: dict[str, Any]) -> list[dict[str, Any]]:
+    """What was measured when it began; nothing where it has not."""
+    with suppress(FileNotFoundError, ValueError), open(_mark(wire)) as stream:  # noqa: PTH123
+        return list(json.load(stream))
+    return []
 
 
 def _mark(wire: dict[str, Any]) -> str:
