@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 from envctl.cli import output, phrases
+from envctl.cli.evidence import facts
 from envctl.faults import values
 
 if TYPE_CHECKING:
@@ -68,7 +68,9 @@ def matrix(rows: Sequence[Row]) -> str:
     reasons: dict[tuple[str, str], list[str]] = {}
     for row in rows:
         if not row.possible:
-            reasons.setdefault((row.fault, row.reason), []).append(row.service)
+            # What all of them lack is one reason, though each is named in its own.
+            reason = row.reason.removeprefix(f"{row.service} ")
+            reasons.setdefault((row.fault, reason), []).append(row.service)
     lines = [f"  {fault} on {', '.join(names)}: {reason}" for (fault, reason), names in reasons.items()]
     table = output.table(["fault", *services], cells)
     means = [f"  {fault} by {text}" for fault, text in dict.fromkeys((row.fault, row.by) for row in rows if row.by)]
@@ -116,26 +118,11 @@ def over(injection: Injection, verdict: Verdict | None) -> str:
     return "\n".join([*lines, outcome(injection.healed)] if injection.healed else lines)
 
 
-def facts(evidence: Mapping[str, Any]) -> str:
-    """What was measured, one fact a line."""
-    return "".join(f"\n  {name}: {_value(value)}" for name, value in evidence.items())
-
-
-def _value(value: object) -> str:
-    if isinstance(value, bool):
-        return _TRUTH[value]
-    if isinstance(value, str | int | float):
-        return str(value)
-    if isinstance(value, list | tuple) and all(isinstance(item, str) for item in value):
-        return "; ".join(_texts(value))
-    return json.dumps(value, default=str)
-
-
-def _texts(values: Iterable[object]) -> list[str]:
-    return [str(value) for value in values]
-
-
 def by_service(words: Mapping[str, Iterable[str]]) -> str:
-    """The words that an option takes, for each service that has some; the first is what holds without the option."""
-    told = [f"{service}: {', '.join(known)}" for service, known in words.items() if known]
-    return f"  [{'; '.join(told)}]" if told else ""
+    """The words that an option takes, for each service that has some, once where all have the same; the first is what
+    holds without the option.
+    """
+    told = {service: ", ".join(known) for service, known in words.items() if known}
+    if len(told) > 1 and len({*told.values()}) == 1:
+        return f"  [{next(iter(told.values()))}]"
+    return f"  [{'; '.join(f'{service}: {known}' for service, known in told.items())}]" if told else ""

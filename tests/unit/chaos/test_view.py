@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from envctl.chaos.injecting import Wish, inject
-from envctl.cli import chaos_view, phrases
+from envctl.chaos.listing import Row
+from envctl.cli import chaos_view, evidence, phrases
 from envctl.faults.clock_skew import ClockSkew
 from envctl.faults.fault import Fault, options
 from envctl.faults.kill import Kill
@@ -62,7 +63,41 @@ def test_what_is_over_at_once_is_not_said_to_be_in_force(ward: ToyWard) -> None:
 
 def test_truth_is_yes_or_no() -> None:
     """Not Python's words."""
-    assert chaos_view.facts({"restarted": False, "in_time": True}) == "\n  restarted: no\n  in_time: yes"
+    assert evidence.facts({"restarted": False, "in_time": True}) == "\n  restarted: no\n  in_time: yes"
+
+
+def test_what_was_measured_is_said_in_words() -> None:
+    """Packets, times and rates, as a reader takes them in; and nothing of what there is nothing of."""
+    before = {"sent": 5, "received": 5, "twice": 0, "late": 0, "broken": 0, "ms": [0.03, 0.04, 0.1]}
+    during = {"sent": 5, "received": 4, "twice": 2, "late": 1, "broken": 0, "ms": [50.1, 50.3, 52.0]}
+    shaped = {"sent": 19, "received": 19, "rate": 999_999}
+    measured = {"out": {"before": before, "during": during}, "in": shaped}
+    assert evidence.facts({"measured": measured, "left": [], "problem": "", "groups": {"cg": 2}, "cut": 0}) == (
+        "\n  measured:"
+        "\n    out:"
+        "\n      before: 5 of 5 packets came, in 0.04 ms (0.03 to 0.1)"
+        "\n      during: 4 of 5 packets came, in 50.3 ms (50.1 to 52), 2 twice, 1 overtaken"
+        "\n    in: 19 of 19 packets came, at 1 Mbit/s"
+        "\n  groups: cg 2"
+        "\n  cut: 0"
+    )
+
+
+def test_words_that_all_services_have_are_told_once() -> None:
+    """Else each service with its own."""
+    assert chaos_view.by_service({"redis": ("tc", "nfqueue"), "kafka": ("tc", "nfqueue")}) == "  [tc, nfqueue]"
+    assert chaos_view.by_service({"redis": ("a",), "kafka": ("b",), "minio": ()}) == "  [redis: a; kafka: b]"
+    assert chaos_view.by_service({"minio": ("a",), "kafka": ()}) == "  [minio: a]"
+
+
+def test_what_several_services_lack_for_the_same_reason_is_told_once() -> None:
+    """A list of a hundred faults by services that cannot be is read by nobody."""
+    rows = [
+        Row("lock", "kafka", possible=False, reason="kafka has no way to do this; use pause", summary=""),
+        Row("lock", "redis", possible=False, reason="redis has no way to do this; use pause", summary=""),
+        Row("lock", "postgres", possible=True, reason="", summary=""),
+    ]
+    assert "  lock on kafka, redis: has no way to do this; use pause\n" in chaos_view.matrix(rows)
 
 
 @pytest.mark.parametrize(
