@@ -61,8 +61,9 @@ static int read_setting(const char *text) {
 
 /* Whether packets of TCP that go out are carried: the kernel is told that they are dropped, and they are sent anew when
    their time has come. As long as it had them they would count as the sender's, and TCP lets only two of them wait on
-   the own machine: no more than some 100 KB of a connection would ever be on their way. (To a shaper that is right.) */
-static int carries(void) { return wanted.delay || wanted.jitter || wanted.reorder; }
+   the own machine: no more than some 100 KB of a connection would ever be on their way. (To a shaper that is right.) For
+   a millisecond that is no limit, and what is not carried passes in pieces of 64 KiB. */
+static int carries(void) { return wanted.delay + wanted.jitter > 1000 || wanted.reorder; }
 
 /* Whether all of a packet must be here. */
 static int takes_all(void) { return wanted.duplicate || wanted.corrupt || carries(); }
