@@ -15,7 +15,7 @@ down: run ## Take it down and prove it gone
 	$(BIN)/envctl down $(ARGS)
 
 test: dev images ## Run all tests (one of them: make test ARGS="-k name")
-	$(BIN)/python -m pytest $(ARGS)
+	scripts/test $(ARGS)
 
 lint: dev ## Check style, types and architecture
 	$(BIN)/ruff check .
