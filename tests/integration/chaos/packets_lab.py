@@ -69,7 +69,7 @@ one.connect((host, 7000))
 one.setblocking(False)
 body, came, sent, begin = bytes(range(256)), [], [], time.monotonic()
 end = begin + count * every + wait
-while (now := time.monotonic()) < end and len(came) < enough:
+while ((now := time.monotonic()) < end or len(sent) < count) and len(came) < enough:
     while len(sent) < count and now >= begin + len(sent) * every:
         sent.append(time.monotonic())
         one.send((len(sent) - 1).to_bytes(4, "big") + body)
@@ -130,8 +130,10 @@ class Run:
         self._lab.operate("bash", "-c", self._each(f"kill -{name}"))
 
     def _each(self, command: str) -> str:
-        find = f"for p in /proc/[0-9]*; do grep -qsa '^envctl-packets.{self.ledger}\\b' $p/cmdline && "
-        return find + f"{command} ${{p#/proc/}}; done; true"
+        # By their short name first: another's command line may take as long to read as its memory is being reclaimed.
+        find = "for p in $(grep -ls '^envctl-packets$' /proc/[0-9]*/comm); do p=${p%/comm}; "
+        mine = f"grep -qsa '^envctl-packets.{self.ledger}\\b' $p/cmdline && {command} ${{p#/proc/}}"
+        return f"{find}{mine}; done; true"
 
     def when(self, pattern: str, name: str) -> None:
         """Send it a signal as soon as its ledger has this."""
@@ -161,9 +163,9 @@ class Lab:
         (network,) = target.attrs["NetworkSettings"]["Networks"].values()
         self.address = network["IPAddress"]
         self._ledgers = (f"/run/packets-{number}" for number in itertools.count())
-        for who, one in (("target", target), ("peer", peer)):
-            pid = _reloaded(one).attrs["State"]["Pid"]
-            self.operate("nsenter", f"--net=/proc/{pid}/ns/net", *f"ip addr add {SIX[who]}/64 dev eth0 nodad".split())
+        self._pids = [self.pid, _reloaded(peer).attrs["State"]["Pid"]]
+        for pid, address in zip(self._pids, SIX.values(), strict=True):
+            self.operate("nsenter", f"--net=/proc/{pid}/ns/net", *f"ip addr add {address}/64 dev eth0 nodad".split())
         for tool, rule in itertools.product(("iptables", "ip6tables"), _RULES):
             # Not what IPv6 has to say of itself.
             self.inside(tool, *rule.replace("-j", "-p udp -j" if tool == "ip6tables" else "-j").split())
@@ -194,6 +196,8 @@ class Lab:
     def start(self, queue: str, *settings: str, seconds: int = 100, pid: int = 0) -> Run:
         """The tool, once it has said something."""
         run = Run(self, next(self._ledgers))
+        # Connections that others have left behind send again what was lost.
+        self.operate("bash", "-c", "; ".join(f"nsenter --net=/proc/{one}/ns/net ss -K -t" for one in self._pids))
         words = ["envctl-packets", run.ledger, str(seconds), str(pid or self.pid), str(QUEUES[queue]), *settings]
         self.leave("nsenter", f"--net=/proc/{self.pid}/ns/net", *words)
         until(lambda: _spoken(run, self), PATIENCE, "the ledger")
