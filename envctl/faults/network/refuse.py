@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 NEW = "tcp flags & (fin | syn | rst | ack) == syn"
 """A connection's first packet."""
+_UNTRACKED = -250
+"""After the queues of what comes in, in the table `raw` (-300), and before connections are tracked (-200)."""
 
 
 @dataclass(frozen=True)
@@ -36,9 +38,13 @@ class Refuse(ConnectionFault):
         return self.direction == "in" and self.peer in {"", "host"}
 
     def how(self, backend: str, site: Site) -> JSON:
-        """A reset for a first packet; it can be sent only before routing."""
+        """A reset for a first packet, before the kernel begins to track the connection: a queue (`latency`) would have
+        to hold a reset that shares what is not confirmed yet, and such packets are dropped.
+        """
         del backend, site
-        return {"protocol": "tcp", "match": NEW, "verdict": "reject with tcp reset", "hooks": {"out": "output"}}
+        hooks = {"in": "prerouting", "out": "output"}
+        told = {"match": NEW, "verdict": "reject with tcp reset", "hooks": hooks, "priority": _UNTRACKED}
+        return {"protocol": "tcp", **told}
 
     def judge(self, what: str, before: JSON, after: JSON) -> None:
         """A new one is refused, the live one is open."""

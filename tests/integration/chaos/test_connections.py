@@ -88,6 +88,13 @@ def test_new_connections_are_refused_and_live_ones_go_on(env: Environment, live:
     assert new_from_here(env) == ""
 
 
+def test_what_is_slow_is_refused_too(env: Environment) -> None:
+    """The kernel drops a queued packet that shares the entry of a connection it has not confirmed yet."""
+    with env.chaos.latency("redis", delay="20ms"), env.chaos.refuse("redis"):
+        assert from_postgres(env) == "refused"
+    assert from_postgres(env) == "answered"
+
+
 def test_one_peer_alone_is_refused(env: Environment) -> None:
     """The host goes on, and so do other ports."""
     with env.chaos.refuse("redis", peer="postgres"):
