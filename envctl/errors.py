@@ -93,7 +93,7 @@ class UnknownName(UsageError):
         self.kind, self.name, self.known = kind, name, sorted(known)
         import difflib  # only a wrong name needs it
 
-        near = difflib.get_close_matches(name, self.known, n=1)
+        near = difflib.get_close_matches(str(name), self.known, n=1)  # a caller may have given no text
         advice = f"did you mean {near[0]!r}?" if near else f"choose one of: {', '.join(self.known) or 'none exist'}"
         super().__init__(f"no {kind} is named {name!r}", f"known: {', '.join(self.known) or 'none'}", advice)
 

@@ -83,6 +83,14 @@ def percent(value: Any) -> float:  # noqa: ANN401
     return number
 
 
+def listing(value: Any) -> str:  # noqa: ANN401
+    """Words or numbers, separated by commas; a caller and YAML may also give one number, or several of either."""
+    several = value if isinstance(value, list | tuple) else [value]
+    if any(isinstance(one, bool) or not isinstance(one, str | int) for one in several):
+        raise ValueError("a text, with commas between several")
+    return ",".join(map(str, several))
+
+
 def words(value: str) -> list[str]:
     """Names that are separated by commas."""
     return [word.strip() for word in value.split(",") if word.strip()]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from envctl.engine.addresses import HOST, Addresses, addresses
 from envctl.faults.fault import JSON, parameter
 from envctl.faults.network.namespace import SHARED, InNamespace
-from envctl.faults.values import ports, words
+from envctl.faults.values import listing, ports, words
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -32,9 +32,15 @@ class NetworkFault(InNamespace):
     """One thing that can happen to the packets of a service's container, with all or some of its peers."""
 
     peer: str = parameter(
-        "", "With whom: `host`, or services, separated by commas; everybody without it.", metavar="NAMES", also="--from"
+        "",
+        "With whom: `host`, or services, separated by commas; everybody without it.",
+        kind=listing,
+        metavar="NAMES",
+        also="--from",
     )
-    port: str = parameter("", "Only packets with such a port on either side, separated by commas.", metavar="PORTS")
+    port: str = parameter(
+        "", "Only packets with such a port on either side, separated by commas.", kind=listing, metavar="PORTS"
+    )
     direction: str = parameter("both", "Which way.", choices=DIRECTIONS)
 
     def sample(self) -> JSON:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from envctl.chaos.calls import Chaos
-from envctl.errors import UsageError
+from envctl.errors import UnknownName, UsageError
 from envctl.faults.pause import Pause
 
 if TYPE_CHECKING:
@@ -23,6 +23,12 @@ def test_a_call_without_a_service_is_told_by_its_name(ward: ToyWard) -> None:
     """Not by that of a function within."""
     with pytest.raises(TypeError, match=r"Chaos\.pause\(\) missing 1 required positional argument: 'service'"):
         Chaos(ward).pause()  # type: ignore[call-arg] - what is tested
+
+
+def test_a_service_that_is_no_text_is_told_as_any_wrong_name(ward: ToyWard) -> None:
+    """With those that there are."""
+    with pytest.raises(UnknownName, match="is named 5"):
+        Chaos(ward).call("scribble", 5, {})  # type: ignore[arg-type] - what is tested
 
 
 @pytest.mark.parametrize("what", ["pause", Pause])

@@ -7,6 +7,7 @@ import pytest
 from envctl.faults.cpu_starve import _bandwidth, share
 from envctl.faults.memory_pressure import MIB, allowed, leave
 from envctl.faults.signals import NUMBERS, signal
+from envctl.faults.values import listing
 
 
 @pytest.mark.parametrize("value", ["KILL", "SIGKILL", "sigkill", " kill ", "9", 9])
@@ -39,6 +40,21 @@ def test_too_little_memory_is_told(value: object) -> None:
     """Below 1 MiB nothing can be measured."""
     with pytest.raises(ValueError, match="1MiB"):
         leave(value)
+
+
+@pytest.mark.parametrize(
+    ("value", "read"), [("80, 81", "80, 81"), (80, "80"), ([80, "81"], "80,81"), (["host"], "host")]
+)
+def test_several_may_be_given_as_text_or_as_a_list(value: object, read: str) -> None:
+    """A port is a number, in Python and in YAML."""
+    assert listing(value) == read
+
+
+@pytest.mark.parametrize("value", [None, 1.5, True, {"host": 1}, [["host"]]])
+def test_what_is_no_list_of_names_or_numbers_is_told(value: object) -> None:
+    """With what is wanted."""
+    with pytest.raises(ValueError, match="commas"):
+        listing(value)
 
 
 def test_either_version_says_how_much_processor_there_is() -> None:
