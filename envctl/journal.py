@@ -121,6 +121,12 @@ class Journal:
         """The last state of one that is over; None when it is in force, never was, or is long forgotten."""
         return _read(self.path / "done" / f"{fault}.json")
 
+    def lost(self) -> list[Entry]:
+        """What is gone before its time, whose time is not over: somebody may still count on it."""
+        ended = (_read(file) for file in sorted((self.path / "done").glob("*.json")))
+        found = [entry for entry in ended if entry and entry.stage is Stage.LOST and entry.expires.left]
+        return sorted(found, key=lambda entry: entry.order)
+
     def find(self, fault: str) -> Entry:
         """One in any state.
 

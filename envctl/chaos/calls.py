@@ -146,6 +146,10 @@ class Chaos:
         """What is in force, in the order of injection."""
         return self._ward.journal.entries()
 
+    def lost(self) -> list[Entry]:
+        """What is gone and would still be in force: somebody restarted its container, or killed what held it."""
+        return self._ward.journal.lost()
+
     def operation(self, name: str, **data: object) -> Operation:
         """A block of a client's work, to be told in the history between the faults: `ok`, `fail` or `info`.
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from envctl.chaos.listing import Row
     from envctl.faults.fault import Option
     from envctl.faults.values import Kind
+    from envctl.journal import Entry
     from envctl.reports import Verdict
 
 
@@ -87,6 +88,12 @@ def in_force(entries: Sequence[Mapping[str, Any]]) -> str:
         for e in entries
     ]
     return output.table(["id", "service", "stage", "left", "problem"], rows)
+
+
+def lost(entries: Sequence[Entry]) -> str:
+    """Those that are gone, and were to be in force still."""
+    lines = [f"  {entry.id} on {entry.service}: {entry.problem}" for entry in entries]
+    return "\n".join(["", "", "lost, though their time is not over:", *lines]) if lines else ""
 
 
 def healed(outcomes: Sequence[Healed]) -> str:

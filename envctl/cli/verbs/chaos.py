@@ -76,12 +76,13 @@ def list_verb(run: Run, /, *, services: tuple[str, ...]) -> None:
 @chaos_verb.command("status")
 @click.pass_obj
 def status_verb(run: Run, /) -> None:
-    """Show the faults that are in force."""
-    entries = [entry.public() for entry in _chaos(run).status()]
+    """Show the faults that are in force, and those that were lost before their time was over."""
+    chaos = _chaos(run)
+    entries = [entry.public() for entry in chaos.status()]
     if run.json:
         output.show_json(entries)
     else:
-        output.show(chaos_view.in_force(entries))
+        output.show(chaos_view.in_force(entries) + chaos_view.lost(chaos.lost()))
 
 
 @chaos_verb.command("heal")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,6 +16,7 @@ from envctl.faults.kill import Kill
 from envctl.faults.kill_mid_transaction import KillMidTransaction
 from envctl.faults.restart import Restart
 from envctl.faults.slow_disk import SlowDisk
+from envctl.journal import Expiry, Stage
 from tests.unit.chaos.toys import Scribble
 
 if TYPE_CHECKING:
@@ -81,6 +83,17 @@ def test_what_was_measured_is_said_in_words() -> None:
         "\n  groups: cg 2"
         "\n  cut: 0"
     )
+
+
+def test_what_was_lost_before_its_time_is_told_until_that_is_over(ward: ToyWard) -> None:
+    """Who detached it may still count on it."""
+    with inject(ward, Scribble(), "redis", Wish(30.0)) as injection:
+        entry = ward.journal.find(injection.id)
+    ward.journal.close(entry, Stage.LOST, "its container was started anew")
+    said = chaos_view.lost(ward.journal.lost())
+    assert f"lost, though their time is not over:\n  {entry.id} on redis: its container was started anew" in said
+    ward.journal.close(replace(entry, expires=Expiry.after(0)), Stage.LOST, "as before")
+    assert chaos_view.lost(ward.journal.lost()) == ""
 
 
 def test_words_that_all_services_have_are_told_once() -> None:
