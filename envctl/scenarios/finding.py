@@ -50,5 +50,5 @@ def find(reference: str, folders: Sequence[Path]) -> Path:
         return names[reference]
     file = Path(os.path.normpath(Path.cwd() / Path(reference).expanduser()))
     if not file.is_file():
-        raise ConfigurationError([Problem("no such file", file=file)], "a scenario")
+        raise ConfigurationError([Problem("is a folder" if file.is_dir() else "no such file", file=file)], "a scenario")
     return file

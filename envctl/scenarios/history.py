@@ -103,16 +103,24 @@ def read(file: str | Path) -> list[dict[str, Any]]:
     """
     path = Path(file)
     try:
-        lines = [json.loads(line) for line in path.read_text("utf-8").splitlines() if line.strip()]
+        texts = path.read_text("utf-8").splitlines()
     except OSError as error:
         raise _none(path, str(error.strerror).lower()) from error
     except ValueError as error:
-        raise _none(path, f"not JSON lines: {error}") from error
+        raise _none(path, "is no UTF-8 text") from error
+    lines = [_line(path, number, text) for number, text in enumerate(texts, 1) if text.strip()]
     if not lines or not all(isinstance(line, dict) and "event" in line for line in lines):
         raise _none(path, "no line of a history is in it")
     if all(line["event"] != STARTED for line in lines):
         raise _none(path, f"it has no line `{STARTED}`: its beginning is missing")
     return lines
+
+
+def _line(path: Path, number: int, text: str) -> Any:  # noqa: ANN401 - JSON
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise _none(path, f"line {number} is no JSON: is the file whole?") from error
 
 
 def story(lines: Iterable[Line]) -> dict[str, list[str]]:

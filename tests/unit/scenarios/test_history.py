@@ -50,7 +50,7 @@ def write(file: Path, *lines: object) -> Path:
         ("", "no line of a history"),
         ("[]\n", "no line of a history"),
         ("{}\n", "no line of a history"),
-        ("{half", "not JSON lines"),
+        ('{"event": "a"}\n{half', "line 2 is no JSON: is the file whole"),
         ('{"event": "fault.healed"}\n', "its beginning is missing"),
         ('{"event": "scenario.started"}\n', "a line lacks 'scenario'"),
     ],

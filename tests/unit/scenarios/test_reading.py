@@ -151,9 +151,11 @@ def test_what_is_no_scenario_is_told(written: Callable[..., Path], text: str, to
 
 
 def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
-    """Not there; not text."""
+    """Not there; no file; not text."""
     with pytest.raises(ConfigurationError, match="no such file"):
         reading.load("./nothing.yaml")
+    with pytest.raises(ConfigurationError, match="is a folder"):
+        reading.load(f"{tmp_path}/")
     (tmp_path / "bytes.yaml").write_bytes(b"\xff\xfe\x00")
     assert "no UTF-8" in problems(tmp_path / "bytes.yaml")[0]
 
