@@ -94,7 +94,8 @@ class Site:
         """
         found = self.now()
         if found.state is not State.RUNNING:
-            raise NotReady(f"its container is {found.state} (exit code {found.exit_code})")
+            told = f" (exit code {found.exit_code})" if found.state is State.EXITED else ""
+            raise NotReady(f"its container is {found.state}{told}")
         return found
 
     def ping(self, timeout: float = 2.0) -> None:
