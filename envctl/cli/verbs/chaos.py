@@ -11,7 +11,7 @@ import click
 from envctl.cli import chaos_view, completion, output
 from envctl.cli.options import Group, Verb
 from envctl.cli.verbs import scenarios
-from envctl.errors import Interrupted, UsageError
+from envctl.errors import FaultError, Interrupted, UsageError
 
 if TYPE_CHECKING:
     from envctl.chaos.calls import Chaos
@@ -190,6 +190,7 @@ def _until_over(injection: Injection, *, held: bool) -> None:
 
     Raises:
         Interrupted: Ctrl-C, though nobody asked for `--hold`; it is healed all the same.
+        FaultError: somebody else ended it, by a restart for example: what should have met it has not.
 
     """
     interrupted = False
@@ -202,6 +203,11 @@ def _until_over(injection: Injection, *, held: bool) -> None:
         raise injection.failure
     if interrupted and not held:
         raise Interrupted(f"{injection.id} for its whole time", "broken off", "it is healed")
+    if not held and injection.healed is not None and injection.healed.stage == "lost":
+        lost = injection.healed.problem
+        raise FaultError(
+            f"{injection.id} for its whole time", f"lost: {lost}", "what is left of it is gone; inject anew"
+        )
 
 
 def _chaos(run: Run, *, attached: bool = True) -> Chaos:

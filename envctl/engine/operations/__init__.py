@@ -12,13 +12,16 @@ import json
 from functools import cache
 from pathlib import Path
 
+PLACE = "/run/envctl-operations"
+"""Where a surgeon keeps this package, with a digest of it."""
+
 UNKNOWN = 77
 """The exit code of a command whose sources the surgeon does not have."""
 
 _RUN = """
 import json, os, sys
 name, function, arguments = json.loads(sys.argv[1])
-root, sources = "/run/envctl-operations-" + sys.argv[2], sys.argv[3:]
+root, sources = sys.argv[2], sys.argv[3:]
 if not sources and not os.path.isdir(root):
     sys.exit(__UNKNOWN__)
 if sources and not os.path.isdir(root):
@@ -46,7 +49,8 @@ def command(operation: str, arguments: dict[str, object], *, sources: bool) -> l
     digest, files = _package()
     # Without `site`, which looks for packages that are not there.
     python = ["python3", "-S", "-E", "-c", _RUN]
-    return [*python, json.dumps([f"{__name__}.{module}", function, arguments]), digest, *(files if sources else [])]
+    call = json.dumps([f"{__name__}.{module}", function, arguments])
+    return [*python, call, f"{PLACE}-{digest}", *(files if sources else [])]
 
 
 @cache

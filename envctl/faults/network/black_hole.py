@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from envctl.faults.fault import JSON, parameter
 from envctl.faults.network.refuse import NEW
-from envctl.faults.network.tcp import ConnectionFault
+from envctl.faults.network.tcp import ConnectionFault, require_open
 from envctl.protocols import NotReady
 
 if TYPE_CHECKING:
@@ -45,7 +45,8 @@ class BlackHole(ConnectionFault):
 
     def judge(self, what: str, before: JSON, after: JSON) -> None:
         """A new one does not come about."""
-        if before["new"] == "connected" and after["new"] != "nothing":
+        require_open(what, before)
+        if after["new"] != "nothing":
             raise NotReady(f"a new {what}: {after['new']}")
         if after.get("live", "open") != "open":
             raise NotReady(f"a live {what} was {after['live']}")

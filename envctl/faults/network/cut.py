@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from envctl.faults.fault import JSON, parameter
-from envctl.faults.network.tcp import WAYS, ConnectionFault
+from envctl.faults.network.tcp import WAYS, ConnectionFault, require_open
 from envctl.protocols import NotReady
 
 if TYPE_CHECKING:
@@ -49,7 +49,8 @@ class Cut(ConnectionFault):
 
     def judge(self, what: str, before: JSON, after: JSON) -> None:
         """The live one is reset, a new one is accepted."""
-        if before["new"] == "connected" and self.momentary and after.get("live", "reset") != "reset":
+        require_open(what, before)
+        if self.momentary and after.get("live", "reset") != "reset":
             raise NotReady(f"a live {what} is {after['live']}")
-        if before["new"] == "connected" and after["new"] != "connected":
+        if after["new"] != "connected":
             raise NotReady(f"a new {what}: {after['new']}")

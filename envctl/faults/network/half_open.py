@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from envctl.faults.fault import JSON, parameter
-from envctl.faults.network.tcp import ConnectionFault
+from envctl.faults.network.tcp import ConnectionFault, require_open
 from envctl.protocols import NotReady
 
 if TYPE_CHECKING:
@@ -51,7 +51,6 @@ class HalfOpen(ConnectionFault):
 
     def judge(self, what: str, before: JSON, after: JSON) -> None:
         """The live one looks open, whatever the service knows, and a new one is accepted."""
-        if before["new"] != "connected":
-            return
+        require_open(what, before)
         if after.get("live", "open") != "open" or after["new"] != "connected":
             raise NotReady(f"a live {what} is {after.get('live')}, a new one {after['new']}")

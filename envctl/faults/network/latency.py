@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from envctl.protocols import Service
     from envctl.site import Site
 
-_LONGEST = 60.0
+_LONGEST = 10.0
 _SEEN = 0.001
 """Seconds of delay that stand out from a way that is short, on a busy machine too."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from envctl.faults.network.tcp import ConnectionFault
+from envctl.faults.network.tcp import ConnectionFault, require_open
 from envctl.protocols import NotReady
 
 if TYPE_CHECKING:
@@ -48,7 +48,8 @@ class Refuse(ConnectionFault):
 
     def judge(self, what: str, before: JSON, after: JSON) -> None:
         """A new one is refused, the live one is open."""
-        if before["new"] == "connected" and after["new"] != "refused":
+        require_open(what, before)
+        if after["new"] != "refused":
             raise NotReady(f"a new {what}: {after['new']}")
         if after.get("live", "open") != "open":
             raise NotReady(f"a live {what} was {after['live']}")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from envctl.faults.fault import JSON, parameter
 from envctl.faults.network.wire import NetworkFault
+from envctl.protocols import Lost
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -32,6 +33,8 @@ class ConnectionFault(NetworkFault):
         yield from super().problems(service)
         if self.direction == "out" and not self.peer:
             yield "--direction out: wanted a service whose connections are meant, with --peer; found none"
+        if self.direction != "out" and not self.port and not service.ports:
+            yield f"--port: wanted the ports that are meant, for {service.name} is not known to have any; found none"
 
     def probes(self, site: Site, wire: JSON, own: Addresses, other: Addresses) -> dict[str, JSON]:
         """One connection that is opened before the fault, and one after it."""
@@ -49,3 +52,14 @@ class ConnectionFault(NetworkFault):
         name = self.peer.split(",")[0].strip()
         found = [one for one in site.engine.containers(site.environment) if one.service == name]
         return [port for one in found for port in one.ports]
+
+
+def require_open(what: str, before: JSON) -> None:
+    """That there was a connection before, without which nothing can be shown.
+
+    Raises:
+        Lost: there was none.
+
+    """
+    if before["new"] != "connected":
+        raise Lost(f"a {what} cannot be opened without it either ({before['new']}): nothing could be shown")

@@ -82,20 +82,32 @@ def test_a_process_is_known_by_its_id_and_its_beginning() -> None:
     assert processes.started(child.pid) == 0
 
 
-def test_an_operation_is_sent_with_all_that_it_needs() -> None:
-    """It runs on a machine that has no envctl."""
-    command = operations.command("processes.started", {"pid": os.getpid()})
-    done = subprocess.run(
-        [sys.executable, "-I", "-S", *command[1:]], capture_output=True, text=True, check=True, cwd="/"
-    )
-    assert json.loads(done.stdout) == processes.started(os.getpid())
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is sent is kept in a folder of the test's own."""
+    monkeypatch.setattr(operations, "PLACE", str(tmp_path / "operations"))
 
 
-@pytest.mark.parametrize("operation", ["starving", "memory", "descriptors", "looping", "limits"])
+def ran(command: list[str]) -> subprocess.CompletedProcess[str]:
+    """A command, on a machine that has no envctl."""
+    alone = [sys.executable, "-I", *command[1:]]
+    return subprocess.run(alone, capture_output=True, text=True, check=False, cwd="/")
+
+
+@pytest.mark.usefixtures("place")
+def test_an_operation_is_sent_with_all_that_it_needs_and_then_known() -> None:
+    """Who does not know it yet says so."""
+    call = ("processes.started", {"pid": os.getpid()})
+    assert ran(operations.command(*call, sources=False)).returncode == operations.UNKNOWN
+    for sources in (True, False, True):
+        assert json.loads(ran(operations.command(*call, sources=sources)).stdout) == processes.started(os.getpid())
+
+
+@pytest.mark.usefixtures("place")
+@pytest.mark.parametrize("operation", ["starving", "memory", "descriptors", "looping", "limits", "network", "java"])
 def test_every_operation_stands_alone(operation: str) -> None:
     """Sent and loaded without anything of this machine; the function that is asked for is not there."""
-    command = operations.command(f"{operation}.none", {})
-    done = subprocess.run([sys.executable, "-I", "-S", *command[1:]], capture_output=True, text=True, check=False)
+    done = ran(operations.command(f"{operation}.none", {}, sources=True))
     assert done.stderr.strip().splitlines()[-1].startswith("AttributeError")
 
 
