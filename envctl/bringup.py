@@ -16,15 +16,16 @@ from envctl.engine import guardian, project
 from envctl.engine import owner as owners
 from envctl.engine.compose import Compose, PortLost, Rendering, end_orphans, quoted
 from envctl.engine.images import resolve
+from envctl.engine.relay import Relay
 from envctl.errors import StateFolderError
 from envctl.events import emit
 from envctl.images import workshop
-from envctl.model import OWNER_LABEL, Identity, State
+from envctl.model import OWNER_LABEL, State
 from envctl.pinning import Pinning
-from envctl.protocols import HasIdentities, HasOptions
+from envctl.protocols import HasOptions
 from envctl.readiness import Readiness
 from envctl.reports import Phase, UpReport
-from envctl.residents import Residents
+from envctl.residents import Residents, secret_variables
 from envctl.seeding.journal import FILE as SEED_JOURNAL
 from envctl.selection import DEFAULT_PROFILES, check_names, check_services, select
 from envctl.takedown import remove
@@ -60,7 +61,8 @@ class Bringup:
         self.before = {container.service: container for container in engine.containers(settings.name)}
         self.profiles = settings.profiles or (() if settings.services else DEFAULT_PROFILES)
         self.compose = Compose(engine.address)
-        self.pinning = Pinning(settings, engine, folder, self.pins, self.before)
+        self.relay = Relay(engine, settings.name, self.before, wanted=settings.relay)
+        self.pinning = Pinning(settings, engine, folder, self.pins, self.before, self.relay.held)
 
     def run(self, *, recreate: bool = False) -> UpReport:
         """Bring up what is missing or changed, and wait until all of it is ready; each is seeded from then on."""
@@ -151,6 +153,7 @@ class Bringup:
         for image in resolve(shop, names, self.settings.images, {**users, **overrides}):
             model["services"][image.service]["image"] = image.reference
             self.pins.origins[image.service] = str(image)
+        self.relay.prepare(model, shop)
 
     def _start(self, model: Model, *, recreate: bool) -> dict[str, list[str]]:
         """Pin ports, label, and let compose make what is missing or changed; what was made anew, and why."""
@@ -165,10 +168,11 @@ class Bringup:
                 self.engine.unpause(self.before[name])
         for _ in range(_PORT_TRIES):
             self.pinning.pin(model, avoid)
+            self.relay.note(model)
             project.label(model, self.settings.name, self._owner_before() or self.owner)
             changed = self._changes(model)
             try:
-                self._compose_up(model, recreate=recreate)
+                self._compose_up(self.relay.through(model), recreate=recreate)
             except PortLost as error:
                 lost = error
                 avoid.add(error.port)
@@ -177,7 +181,7 @@ class Bringup:
         raise lost or AssertionError("the loop ends with a port lost or a return")
 
     def _compose_up(self, model: Model, *, recreate: bool) -> None:
-        secrets = self._secret_variables()
+        secrets = secret_variables(self.pins)
         # Before a volume holds data behind them: whatever dies now, the passwords are known.
         self.folder.save(self.pins)
         file = self.folder.write("compose.json", json.dumps(model))
@@ -187,17 +191,6 @@ class Bringup:
         finally:
             variables.unlink()
             file.unlink()
-
-    def _secret_variables(self) -> dict[str, str]:
-        """The content of every compose secret of envctl's services, made on first use."""
-        found: dict[str, str] = {}
-        for name, service in SERVICES.items():
-            if isinstance(service, HasIdentities):
-                admin = Identity(service.admin_name, self.pins.secret(name, "admin"))
-                app = Identity(service.app_name, self.pins.secret(name, "app"))
-                for key, content in service.secret_files(admin, app).items():
-                    found[f"ENVCTL_SECRET_{name}_{key}".upper().replace("-", "_")] = content
-        return found
 
     def _changes(self, model: Model) -> dict[str, list[str]]:
         """Which services will be made anew because they differ from their containers, and how."""

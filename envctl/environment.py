@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from envctl import logs
 from envctl.attaching import unchanged
 from envctl.chaos import healed_on_contact, in_force
-from envctl.engine import guardian
+from envctl.engine import guardian, relay
 from envctl.engine import owner as owners
 from envctl.engine.connect import locate
 from envctl.engine.docker_engine import DockerEngine
@@ -255,7 +255,9 @@ def up(
     with folder.locked(settings.timeout):
         folder.clear_request()
         healed_on_contact(engine, folder, settings, unheld=True)
-        if not recreate and unchanged(settings, folder.load(), containers := engine.containers(settings.name)):
+        containers = engine.containers(settings.name)
+        whole = not recreate and relay.stands(engine, settings.name, containers)
+        if whole and unchanged(settings, folder.load(), containers):
             report = UpReport(settings.name, attached=True, ms=round(clock.elapsed * 1000))
             emit("environment.attached", environment=settings.name, ms=report.ms)
             report = replace(report, seed=as_configured(settings, engine, folder, containers, environment))

@@ -15,6 +15,8 @@ OWNER_LABEL = "envctl.owner"
 CONFIG_LABEL = "envctl.config"
 MODEL_LABEL = "envctl.model"
 ROLE_LABEL = "envctl.role"
+RELAYED_LABEL = "envctl.relayed"
+"""The host ports at which the relay takes a service's connections, as JSON: `{"5432": 15432}`."""
 SERVICE_LABEL = "com.docker.compose.service"
 PROJECT_LABEL = "com.docker.compose.project"
 

@@ -12,7 +12,7 @@ from envctl.model import State
 from envctl.protocols import Advertises
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from envctl.config import Settings
     from envctl.engine.docker_engine import DockerEngine
@@ -25,7 +25,9 @@ _HOLDING = {State.RUNNING, State.PAUSED}
 
 
 class Pinning:
-    """The choice of ports for one environment; `before` are its containers as they stand, by service."""
+    """The choice of ports for one environment; `before` are its containers as they stand, by service, `relayed` the
+    host ports that its relay holds.
+    """
 
     def __init__(
         self,
@@ -34,8 +36,10 @@ class Pinning:
         folder: StateFolder,
         pins: Pins,
         before: Mapping[str, Container],
+        relayed: Collection[int] = (),
     ) -> None:
         self._settings, self._engine, self._folder, self._pins, self._before = settings, engine, folder, pins, before
+        self._relayed = relayed
 
     def pin(self, model: Model, avoid: set[int]) -> None:
         """A host port for everything that is published: the pinned one, else chosen now, together with the others
@@ -70,8 +74,8 @@ class Pinning:
             if before and int(entry["target"]) in before.ports:
                 pinned.setdefault(port_name, before.ports[int(entry["target"])])
             fixed = override.port if override and override.port and index == 0 else None
-            mine = bool(before and before.state in _HOLDING)
             kept = pinned.get(port_name)
+            mine = bool(before and before.state in _HOLDING) or kept in self._relayed
             if kept is not None and kept not in avoid and fixed in {None, kept} and (mine or ports.is_free(kept)):
                 continue
             # Of a range that compose may choose from, the first is as good as any.

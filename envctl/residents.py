@@ -154,6 +154,18 @@ class _ProvisionedPing:
         return any(claim.startswith("identity") for claim in claims)
 
 
+def secret_variables(pins: Pins) -> dict[str, str]:
+    """The content of every compose secret of envctl's services, made on first use."""
+    found: dict[str, str] = {}
+    for name, service in SERVICES.items():
+        if isinstance(service, HasIdentities):
+            admin = Identity(service.admin_name, pins.secret(name, "admin"))
+            app = Identity(service.app_name, pins.secret(name, "app"))
+            for key, content in service.secret_files(admin, app).items():
+                found[f"ENVCTL_SECRET_{name}_{key}".upper().replace("-", "_")] = content
+    return found
+
+
 def secret_path(service: str, key: str) -> str:
     """Where a container finds one of its secrets."""
     return f"/run/secrets/{service.replace('-', '_')}_{key}"

@@ -220,10 +220,11 @@ def _require_same(site: Site, entry: Entry, fault: Fault) -> None:
         Lost: it was replaced, and the fault went with it.
 
     """
-    if fault.lives_in is Abode.DATA or (entry.stage is Stage.PLANNED and site.container.id == entry.container):
+    abode = fault.abode(entry.plan)
+    if abode is Abode.DATA or (entry.stage is Stage.PLANNED and site.container.id == entry.container):
         return
     now = site.now()
     if now.id != entry.container:
         raise Lost("its container was replaced by another")
-    if fault.lives_in is Abode.PROCESS and now.started_at != entry.started_at:
+    if abode is Abode.PROCESS and now.started_at != entry.started_at:
         raise Lost(f"its container was started anew at {now.started_at}, without the fault")

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from envctl.config.validation import Schema
 
 DEFAULT_TIMEOUT = 120.0
+_PLAIN = {"registry", "ttl", "fast", "relay", "dataset", "seeds"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,7 @@ class Settings:
     timeout: float = DEFAULT_TIMEOUT
     ttl: float | None = None
     fast: bool = False
+    relay: bool = False
     dataset: str | None = None
     scale: float = 1.0
     seeds: tuple[Path, ...] = ()
@@ -161,7 +163,7 @@ def _default_name(found: Sequence[Source], cwd: Path) -> str:
 
 
 def _settings(values: dict[str, Any], services: tuple[str, ...], name: str) -> Settings:
-    plain = {key: value for key, value in values.items() if key in {"registry", "ttl", "fast", "dataset", "seeds"}}
+    plain = {key: value for key, value in values.items() if key in _PLAIN}
     return Settings(
         name=values.get("name", name),
         profiles=tuple(values.get("profiles", ())),

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
-from envctl.model import ENVIRONMENT_LABEL, SERVICE_LABEL, Container, Resource, State
+from envctl.model import ENVIRONMENT_LABEL, RELAYED_LABEL, SERVICE_LABEL, Container, Resource, State
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,10 +35,15 @@ def container(data: dict[str, Any]) -> Container:
         created=data["Created"],
         started_at=state["StartedAt"],
         finished_at=state["FinishedAt"],
-        ports=_ports(data["HostConfig"].get("PortBindings") or {}),
+        ports=_relayed(labels) or _ports(data["HostConfig"].get("PortBindings") or {}),
         labels=labels,
         volumes=tuple(m["Name"] for m in data["Mounts"] if m["Type"] == "volume"),
     )
+
+
+def _relayed(labels: dict[str, str]) -> dict[int, int]:
+    """The ports of a service whose connections come through the relay."""
+    return {int(port): int(host) for port, host in json.loads(labels.get(RELAYED_LABEL, "{}")).items()}
 
 
 def _ports(bindings: dict[str, list[dict[str, str]] | None]) -> dict[int, int]:

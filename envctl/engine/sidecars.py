@@ -98,9 +98,9 @@ class Sidecars:
         try:
             host = api.create_host_config(**options)
             made = api.create_container(
-                self._image(), ["sleep", "infinity"], name=name, labels=labels, host_config=host
+                image(self._shop()), ["sleep", "infinity"], name=name, labels=labels, host_config=host
             )
-            api.start(made["Id"])
+            self._start(made["Id"])
         except docker.errors.APIError as error:
             if error.status_code == _CONFLICT:
                 # Another process makes it in this moment.
@@ -110,6 +110,17 @@ class Sidecars:
                 "a helper container with the rights to reach into others", said, "this engine allows none"
             ) from error
         return str(made["Id"])
+
+    def _start(self, made: str) -> None:
+        """Start it; what cannot start is not left, since who finds it waits for it."""
+        import docker.errors
+
+        try:
+            self._engine.api.start(made)
+        except docker.errors.APIError:
+            with suppress(docker.errors.APIError):
+                self._engine.api.remove_container(made, force=True)
+            raise
 
     def _knows_cgroup_namespaces(self) -> bool:
         return tuple(map(int, self._engine.api.version()["ApiVersion"].split("."))) >= (1, 41)
@@ -125,11 +136,11 @@ class Sidecars:
             raise NotReady("it does not run yet")
         return str(found["Id"])
 
-    def _image(self) -> str:
-        """The tag of the tools image, which is there now."""
-        shop = self._shop()
-        build_all(shop, [TOOLS])
-        return str(shop.catalogue[TOOLS].tag.tagged)
+
+def image(shop: Workshop) -> str:
+    """The tag of the sidecars' image, which is there now."""
+    build_all(shop, [TOOLS])
+    return str(shop.catalogue[TOOLS].tag.tagged)
 
 
 def do(request: Callable[[], Any]) -> Any:  # noqa: ANN401 - the SDK's answers are untyped JSON

@@ -159,6 +159,10 @@ class Fault(ABC):
         """Why it is not in force any more, though its time is not over; a quick look. Empty while it is."""
         return ""
 
+    def abode(self, plan: JSON) -> Abode:  # noqa: ARG002 - most have but one way to be done
+        """What it lives in, done as this plan says."""
+        return self.lives_in
+
     def parameters(self) -> JSON:
         """The fields, as the journal keeps them."""
         return dataclasses.asdict(self)

@@ -50,6 +50,7 @@ def test_every_key_of_the_file_arrives_with_its_type(tmp_path: Path) -> None:
         timeout: 2m
         ttl: 1h30m
         fast: true
+        relay: true
         services:
           postgres: {port: 5544, image: "postgres:16", options: {fsync: off, max_connections: 50, jit: "on"}}
         """,
@@ -64,6 +65,7 @@ def test_every_key_of_the_file_arrives_with_its_type(tmp_path: Path) -> None:
         timeout=120.0,
         ttl=5400.0,
         fast=True,
+        relay=True,
         dataset="small",
         scale=0.5,
         seeds=(tmp_path / "seeds", bundle_root() / "seeds"),

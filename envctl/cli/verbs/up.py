@@ -55,6 +55,7 @@ _SERVICES = click.option(
 @click.option("--ports", metavar="prefer|strict|auto", help="Standard ports: when free, or fail, or never (prefer).")
 @click.option("--ttl", metavar="2h", help="Take it down when it was not used for this long.")
 @click.option("--fast/--no-fast", default=None, help="Buy speed with durability (fsync and the like off).")
+@click.option("--relay/--no-relay", default=None, help="Publish all ports by a relay, for faults that need no rights.")
 @click.option("--recreate", is_flag=True, help="Make every container anew, changed or not.")
 @click.option("--keep-on-failure", is_flag=True, help="Leave what is there when it fails, for a look at it.")
 @click.pass_obj

@@ -27,7 +27,10 @@ class BlackHole(ConnectionFault):
 
     name: ClassVar[str] = "black-hole"
     summary: ClassVar[str] = "Have the packets of connections vanish: clients hang."
-    backends: ClassVar[Mapping[str, str]] = {"nft": "the kernel drops them, and forgets to when its time is over"}
+    backends: ClassVar[Mapping[str, str]] = {
+        "nft": "the kernel drops them, and forgets to when its time is over",
+        "proxy": "the environment's relay (`up --relay`), for what comes by published ports",
+    }
 
     connections: str = parameter(
         "all", "Which.", choices={"all": "live and new ones", "new": "new ones; live ones go on"}
@@ -40,7 +43,9 @@ class BlackHole(ConnectionFault):
 
     def how(self, backend: str, site: Site) -> JSON:
         """What comes is dropped."""
-        del backend, site
+        del site
+        if backend == "proxy":
+            return {"black-hole": {"connections": self.connections}}
         return {"protocol": "tcp", "match": NEW if self.connections == "new" else "", "verdict": "drop"}
 
     def judge(self, what: str, before: JSON, after: JSON) -> None:

@@ -29,6 +29,7 @@ class Cut(ConnectionFault):
     backends: ClassVar[Mapping[str, str]] = {
         "ss": "the kernel aborts the sockets (INET_DIAG_DESTROY)",
         "nft": "the kernel answers what they say next with a reset",
+        "proxy": "the environment's relay (`up --relay`), for what comes by published ports",
     }
 
     direction: str = parameter("both", "Which connections.", choices={**WAYS, "both": "all of them"})
@@ -41,8 +42,8 @@ class Cut(ConnectionFault):
     def how(self, backend: str, site: Site) -> JSON:
         """For `nft`, a reset to both sides of each that is there now."""
         del site
-        if backend == "ss":
-            return {}
+        if backend in {"ss", "proxy"}:
+            return {} if backend == "ss" else {"cut": {}}
         # The resets themselves go out by the same hooks.
         told = {"match": "tcp flags & rst == 0", "verdict": "reject with tcp reset", "hooks": {"out": "output"}}
         return {"live": True, "protocol": "tcp", **told}

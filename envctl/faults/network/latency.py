@@ -21,6 +21,9 @@ _LONGEST = 10.0
 _SEEN = 0.001
 """Seconds of delay that stand out from a way that is short, on a busy machine too."""
 
+_PATIENT = 1.0
+"""Seconds more that one may take through the relay, which has to wait for a processor as others do."""
+
 _SLACK = 2.0
 """Milliseconds, or a tenth of the delay, by which a packet may miss it."""
 
@@ -40,6 +43,7 @@ class Latency(NetworkFault):
     backends: ClassVar[Mapping[str, str]] = {
         "nfqueue": "a program in the service's network holds packets back",
         "netem": "the kernel's own emulator",
+        "proxy": "the environment's relay (`up --relay`), for what comes by published ports",
     }
 
     delay: float = parameter(0.05, "How much later.", kind=duration, metavar="TIME")
@@ -68,17 +72,27 @@ class Latency(NetworkFault):
             yield f"--jitter: wanted at most the delay ({self.delay:g} s), found {self.jitter:g} s"
 
     def how(self, backend: str, site: Site) -> JSON:
-        """The program's settings, or the kernel's words for them."""
+        """The program's settings, or the kernel's words for them; or the relay's."""
         packets: JSON = {"seed": site.dice.whole("packets", 0, (1 << 63) - 1), "delay": round(self.delay * 1e6)}
         if self.jitter:
             packets |= {"jitter": round(self.jitter * 1e6), "distribution": self.distribution}
             packets["delay-correlation"] = self.correlation
+        if backend == "proxy":
+            times = {"delay": self.delay, "jitter": self.jitter, "seed": packets["seed"]}
+            spread = {"distribution": self.distribution, "correlation": self.correlation}
+            return {"latency": {"ways": self.ways, **times, **spread}}
         return {"packets": packets} if backend == "nfqueue" else {"leaf": leaf(packets)}
 
     def sample(self) -> JSON:
         """A few packets; with jitter more of them."""
         longest = self.delay + self.jitter * (1 if self.distribution == "uniform" else 5)
         return {"count": 20 if self.jitter else 5, "every": 0.001, "size": 64, "wait": longest}
+
+    def probes_by_relay(self) -> dict[str, JSON]:
+        """A few pieces, each way."""
+        wanted = self.sample()
+        times = {"count": wanted["count"], "every": wanted["every"], "wait": wanted["wait"] + _PATIENT}
+        return {way: {"kind": "times", "way": way, **times} for way in self.ways}
 
     def judge(self, what: str, before: JSON, after: JSON) -> None:
         """The packets came as much later as was asked for."""

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, ClassVar
 from envctl.engine.addresses import Addresses, addresses
 from envctl.errors import FaultUnfit
 from envctl.faults.fault import JSON, Abode, Fault, parameter
+from envctl.faults.network import relayed
+from envctl.faults.network.relayed import PROXY
 from envctl.model import State
 from envctl.protocols import Lost, NotReady
 
@@ -27,6 +29,7 @@ NEEDS: Mapping[str, tuple[str, ...]] = {
     "tc": ("tbf", "htb", "u32", "ifb"),
     "netem": ("netem", "htb", "u32", "ifb"),
     "ss": ("ss-kill",),
+    "proxy": (),
 }
 """What each back end needs of the kernel, by the names of `envctl doctor`."""
 
@@ -35,6 +38,7 @@ LIMITS: Mapping[str, str] = {
     "nft": "from the first packet on",
     "tc": "within a tenth of the rate",
     "ss": "at once",
+    "proxy": "within a millisecond or two, a tenth of the rate; for what comes by published ports",
 }
 """What each was measured to be good for (bench/, docs/performance.md)."""
 
@@ -89,6 +93,20 @@ class InNamespace(Fault):
 
         """
 
+    @property
+    def ports_by_relay(self) -> list[int]:
+        """Those that are meant, none for all; where the back end `proxy` is one of its."""
+        return []
+
+    def beside_relay(self, site: Site) -> str:
+        """Why the relay cannot do it; empty when it can."""
+        del site
+        return "the relay cannot do that"
+
+    def probes_by_relay(self) -> dict[str, JSON]:
+        """How it is measured there, each by its name (see `gates.relay_orders`)."""
+        return {}
+
     @classmethod
     def unfit(cls, service: Service) -> str:
         """Every container has a network, but for those that `obstacle` knows."""
@@ -121,8 +139,7 @@ class InNamespace(Fault):
 
     def chosen(self, site: Site) -> str:
         """The back end that is taken here; empty when none can be had."""
-        able = site.hands.abilities(site.environment)
-        return next((name for name in self.wanted_backends if all(able[need][0] for need in NEEDS[name])), "")
+        return next((name for name in self.wanted_backends if not self._lacks(site, name)), "")
 
     def by(self, site: Site) -> str:
         """The back end, and what was measured of it."""
@@ -130,10 +147,27 @@ class InNamespace(Fault):
         return f"{name}: {self.backends[name]}; {LIMITS[name]}"
 
     def _missing(self, site: Site) -> str:
-        able = site.hands.abilities(site.environment)
-        needed = [(name, need) for name in self.wanted_backends for need in NEEDS[name]]
-        lacks = [f"{name} ({need}: {able[need][1]})" for name, need in needed if not able[need][0]]
+        found = [(name, lack) for name in self.wanted_backends for lack in self._lacks(site, name)]
+        lacks = [f"{name} ({lack})" for name, lack in found]
         return f"this engine's kernel or rights lack what it takes: {'; '.join(lacks)}; `envctl doctor` tries them all"
+
+    def _lacks(self, site: Site, backend: str) -> list[str]:
+        """What is not there of what the back end needs.
+
+        Raises:
+            FaultUnfit: the engine gives no surgeon, and there can be no other way.
+
+        """
+        if backend == PROXY:
+            return list(filter(None, [self.beside_relay(site)]))
+        try:
+            able = site.hands.abilities(site.environment)
+        except (FaultUnfit, NotReady) as refused:
+            # The relay needs none of that; and who has no relay should hear of it, too.
+            if PROXY not in self.wanted_backends or (isinstance(refused, NotReady) and self.beside_relay(site)):
+                raise
+            return [refused.found if isinstance(refused, FaultUnfit) else str(refused)]
+        return [f"{need}: {able[need][1]}" for need in NEEDS[backend] if not able[need][0]]
 
     def claims(self, site: Site) -> Sequence[str]:
         """Nothing: several go together."""
@@ -143,11 +177,15 @@ class InNamespace(Fault):
     def plan(self, site: Site) -> JSON:
         """Whose packets, between which addresses, and how they are measured."""
         site.running()
-        own, backend = addresses(site.hands.inspect(site.container.id)), self.chosen(site)
+        backend, seconds = self.chosen(site), round(site.lasts) + _GRACE
+        if backend == PROXY:
+            effects, probes = self.how(PROXY, site), self.probes_by_relay()
+            return relayed.plan(site, self.ports_by_relay, effects, probes, seconds)
+        own = addresses(site.hands.inspect(site.container.id))
         selected, other = self.selection(site, own)
         if not other.pid:
             other = replace(other, pid=site.hands.witness(site.environment))
-        wire: JSON = {"token": secrets.token_hex(4), "pid": own.pid, "seconds": round(site.lasts) + _GRACE}
+        wire: JSON = {"token": secrets.token_hex(4), "pid": own.pid, "seconds": seconds}
         wire |= {**selected, "how": self.how(backend, site)}
         surgeon, probes = self._surgeon(site), self.probes(site, wire, own, other)
         return {"backend": backend, "wire": wire, "surgeon": surgeon, "probes": probes}
@@ -184,7 +222,10 @@ class InNamespace(Fault):
             Lost: it had ended before, without anybody's wish.
 
         """
-        if (now := site.now()).state not in {State.RUNNING, State.PAUSED}:
+        proxied = plan["backend"] == PROXY
+        if proxied and (reason := self.lapsed(site, plan)):
+            raise Lost(reason)
+        if not proxied and (now := site.now()).state not in {State.RUNNING, State.PAUSED}:
             raise Lost(f"its container is {now.state}: its network is gone, and the fault with it")
         done = self._operate(site, "end", plan)
         site.kept["ended"] = done
@@ -199,14 +240,22 @@ class InNamespace(Fault):
         return {"left": [], "measured": dict(zip(plan["probes"], done["after"], strict=True))}
 
     def lapsed(self, site: Site, plan: JSON) -> str:
-        """The surgeon holds some back ends: with it they go."""
+        """The surgeon holds some back ends: with it they go; and the relay one."""
+        if plan["backend"] == PROXY:
+            return relayed.lapsed(site, plan)
         if plan["backend"] in _HELD and self._surgeon(site) != plan["surgeon"]:
             return "the container that held it in force is gone"
         return ""
+
+    def abode(self, plan: JSON) -> Abode:
+        """What the relay does outlives the service, and must be ended there."""
+        return Abode.DATA if plan.get("backend") == PROXY else self.lives_in
 
     def _surgeon(self, site: Site) -> int:
         return site.hands.pid(site.hands.surgeon(site.environment))
 
     def _operate(self, site: Site, act: str, plan: JSON) -> JSON:
+        if plan["backend"] == PROXY:
+            return relayed.operate(site, act, plan)
         told = {"backend": plan["backend"], "wire": plan["wire"], "probes": list(plan["probes"].values())}
         return dict(site.hands.operation(site.environment, f"network.{act}", **told))

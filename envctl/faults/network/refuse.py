@@ -30,7 +30,10 @@ class Refuse(ConnectionFault):
 
     name: ClassVar[str] = "refuse"
     summary: ClassVar[str] = "Have new connections refused, while live ones go on."
-    backends: ClassVar[Mapping[str, str]] = {"nft": "the kernel answers, and forgets to when its time is over"}
+    backends: ClassVar[Mapping[str, str]] = {
+        "nft": "the kernel answers, and forgets to when its time is over",
+        "proxy": "the environment's relay (`up --relay`), for what comes by published ports",
+    }
 
     @property
     def silences(self) -> bool:
@@ -41,7 +44,9 @@ class Refuse(ConnectionFault):
         """A reset for a first packet, before the kernel begins to track the connection: a queue (`latency`) would have
         to hold a reset that shares what is not confirmed yet, and such packets are dropped.
         """
-        del backend, site
+        del site
+        if backend == "proxy":
+            return {"refuse": {}}
         hooks = {"in": "prerouting", "out": "output"}
         told = {"match": NEW, "verdict": "reject with tcp reset", "hooks": hooks, "priority": _UNTRACKED}
         return {"protocol": "tcp", **told}

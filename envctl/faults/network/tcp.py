@@ -21,6 +21,9 @@ WAYS: Mapping[str, str] = {"in": "those that others open to the service", "out":
 PATIENCE = 0.1
 """Seconds in which a connection on the same machine is open, or is taken for one that never will be."""
 
+_PATIENT = 1.0
+"""The same through the relay, which has to wait for a processor as others do."""
+
 
 @dataclass(frozen=True)
 class ConnectionFault(NetworkFault):
@@ -44,6 +47,15 @@ class ConnectionFault(NetworkFault):
             return {}
         ends = {"from": source.pid, "address": sink.reached_from(source), "port": known[0]}
         return {"connection": {"kind": "connection", **ends, "wait": PATIENCE}}
+
+    def beside_relay(self, site: Site) -> str:
+        """And connections that it opens itself."""
+        opens = "connections that it opens itself do not come through the relay" if self.direction == "out" else ""
+        return opens or super().beside_relay(site)
+
+    def probes_by_relay(self) -> dict[str, JSON]:
+        """The same two connections."""
+        return {"connection": {"kind": "connection", "wait": _PATIENT}}
 
     def _served(self, site: Site) -> list[int]:
         """The ports of whoever accepts the connections."""

@@ -28,9 +28,11 @@ _QUEUE = 0.4
 _WAITING = 16_384
 _SPAN, _PACKETS, _FLOOD = 0.15, 12, 12_000_000
 """How the rate is measured: for so many seconds or so many packets, by so many bytes at most."""
+_LONG = 0.5
+"""For so many seconds through the relay."""
 _HEADERS = {"tc": 42, "nfqueue": 28}
 """Bytes of a datagram that the back end counts besides its own: IP and UDP, and Ethernet's."""
-_FULL = {"tc": 1514 / 1448, "nfqueue": 1500 / 1448}
+_FULL = {"tc": 1514 / 1448, "nfqueue": 1500 / 1448, "proxy": 1}
 """What the back end counts of a connection's full packet, to its own bytes in it."""
 _SLACK = 0.1
 
@@ -51,6 +53,7 @@ class Throttle(NetworkFault):
     backends: ClassVar[Mapping[str, str]] = {
         "tc": "the kernel's own shapers",
         "nfqueue": "a program in the service's network holds packets back",
+        "proxy": "the environment's relay (`up --relay`), for what comes by published ports",
     }
 
     rate: int = parameter(1_000_000, "How much passes: bits (1mbit) or bytes (100KB) a second.", kind=rate)
@@ -83,6 +86,9 @@ class Throttle(NetworkFault):
             ]
             return {"leaf": ["tbf", *words]}
         del site
+        if backend == "proxy":
+            bucket = {"rate": self._bytes, "burst": self._at_once, "waiting": self._waiting}
+            return {"throttle": {"ways": self.ways, **bucket}}
         return {
             "packets": {
                 "rate": round(self._bytes * _FULL[backend]),
@@ -97,6 +103,13 @@ class Throttle(NetworkFault):
         return {
             way: {**probe, **self._flood("tc" if "leaf" in wire["how"] else "nfqueue")} for way, probe in found.items()
         }
+
+    def probes_by_relay(self) -> dict[str, JSON]:
+        """A flood in each direction, long enough that a late turn of the relay does not show."""
+        flood = min(_FLOOD, max(_PACKETS, round(self._bytes * _LONG)))
+        wait = (2 * self._at_once + self._waiting + flood) / self._bytes + 1
+        how = {"kind": "rate", "skip": self._at_once, "bytes": flood, "wait": wait}
+        return {way: {"way": way, **how} for way in self.ways}
 
     def judge(self, what: str, before: JSON, after: JSON) -> None:
         """They came at the rate that was asked for, and had come faster before."""

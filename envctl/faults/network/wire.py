@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from envctl.engine.addresses import HOST, Addresses, addresses
 from envctl.faults.fault import JSON, parameter
+from envctl.faults.network import relayed
 from envctl.faults.network.namespace import SHARED, InNamespace
 from envctl.faults.values import listing, ports, words
 
@@ -97,6 +98,15 @@ class NetworkFault(InNamespace):
             ends = {"from": source.pid, "to": sink.pid, "address": sink.reached_from(source)}
             found[way] = {**ends, "port": port, "side": side, **self.sample()}
         return found
+
+    @property
+    def ports_by_relay(self) -> list[int]:
+        """Those that were named."""
+        return list(ports(self.port)[0])
+
+    def beside_relay(self, site: Site) -> str:
+        """Others than who comes by published ports."""
+        return relayed.obstacle(site, words(self.peer), self.ports_by_relay)
 
     def _peer(self, site: Site, own: Addresses, name: str) -> Addresses:
         if name == HOST:

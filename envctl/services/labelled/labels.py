@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from envctl.errors import Problem
-from envctl.model import CONFIG_LABEL, ENVIRONMENT_LABEL, MODEL_LABEL, OWNER_LABEL, ROLE_LABEL
+from envctl.model import CONFIG_LABEL, ENVIRONMENT_LABEL, MODEL_LABEL, OWNER_LABEL, RELAYED_LABEL, ROLE_LABEL
 from envctl.services.labelled.rules import Exec, Http, Log, Rule, Tcp
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ PROFILE_LABEL = "envctl.profile"
 
 _SWITCHES = (ONESHOT_LABEL, IGNORE_LABEL)
 _ON, _OFF = frozenset({"true", "yes", "on", "1"}), frozenset({"false", "no", "off", "0"})
-_OWN = (ENVIRONMENT_LABEL, OWNER_LABEL, CONFIG_LABEL, MODEL_LABEL, ROLE_LABEL)
+_OWN = (ENVIRONMENT_LABEL, OWNER_LABEL, CONFIG_LABEL, MODEL_LABEL, RELAYED_LABEL, ROLE_LABEL)
 _PROFILE = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")  # compose's own rule for the name of a profile
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 PROGRAMS = sorted(path.stem for path in Path(gates.__file__).parent.glob("*.py") if path.stem != "__init__")
 SMALLEST = {"__future__", "contextlib", "json", "os", "re", "select", "signal", "socket", "struct", "subprocess"}
-SMALLEST |= {"sys", "threading", "time", "typing", "urllib", "fnmatch", "zlib", "collections"}
+SMALLEST |= {"sys", "threading", "time", "typing", "urllib", "fnmatch", "zlib", "collections", "heapq", "random"}
 
 
 @pytest.fixture
