@@ -107,7 +107,7 @@ class Relay:
         wanted: Model = {
             "container_name": name_of(self._environment),
             "image": self._image,
-            "command": ["python3", "-c", gates.program(ROLE).replace("$", "$$"), json.dumps(told)],
+            "command": ["python3", "-c", gates.program(ROLE).replace("$", "$$"), json.dumps(told), ROLE],
             "user": _NOBODY,
             "cap_drop": ["ALL"],
             "security_opt": ["no-new-privileges"],
@@ -136,7 +136,7 @@ def order(hands: Hands, environment: str, told: dict[str, Any]) -> dict[str, Any
         NotReady: it is not there, or does not answer.
 
     """
-    command = ["python3", "-c", gates.program("relay_orders"), json.dumps(told)]
+    command = ["python3", "-c", gates.program("relay_orders"), json.dumps(told), ROLE]
     done = hands.execute(name_of(environment), command, user=_NOBODY)
     if not done.exit_code and not done.output:
         # A busy engine (20.10) may lose all that a command said.

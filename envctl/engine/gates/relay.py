@@ -2,7 +2,7 @@
 them what it is ordered to (see `relay_effects`). It needs no right, and forgets each order when its time is over.
 
 Its argument is JSON, a list of gates: `service`, `port` (where it is reached by its name), `listen`. Orders come as
-lines of JSON over the abstract Unix socket `envctl-relay`, and are answered by one line each:
+lines of JSON over an abstract Unix socket, whose name is the second argument, and are answered by one line each:
 
 - `begin` (`order`, with what was measured `before`): put it in force; as `state`. One that is already is left as it is,
   and what was measured before it is told.
@@ -114,7 +114,7 @@ class Gate:
 class Relay:
     """All gates, and the orders that are in force."""
 
-    def __init__(self, gates: list[dict[str, Any]]) -> None:
+    def __init__(self, gates: list[dict[str, Any]], name: str) -> None:
         self.loop, self.orders, self.count = Loop(), dict[str, Order](), 0
         self._known, self._calls = dict[str, Any](), deque[Any]()
         self._bell, self._ring = socket.socketpair()
@@ -122,7 +122,7 @@ class Relay:
             Gate(self, one["service"], one["port"], ("", one["listen"]), (one["service"], one["port"])) for one in gates
         ]
         self._control = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self._control.bind("\0envctl-relay")
+        self._control.bind(f"\0{name}")
         self._control.listen(16)
 
     def run(self) -> None:
@@ -237,7 +237,7 @@ class Control:
 
 def main() -> None:
     """The relay's main process."""
-    Relay(json.loads(sys.argv[1])).run()
+    Relay(json.loads(sys.argv[1]), *sys.argv[2:]).run()
 
 
 if __name__ == "__main__":

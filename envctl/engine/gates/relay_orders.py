@@ -7,6 +7,8 @@ Its argument is JSON: `act` (`begin`, `measure`, `end`), `order` (see `relay_eff
 - `rate`: `bytes` as fast as can be, the first `skip` of which do not count, within `wait` seconds, on one `way`;
 - `connection`: `wait` seconds for a new one; the first one that came about is kept, and looked at afterwards.
 
+The second is the name of the relay's socket.
+
 It prints what was measured `before` and `after`, as `operations.probing` and `operations.knocking` do, and what the
 relay said.
 """
@@ -31,10 +33,10 @@ _LOST = {"problem": "no connection came about"}
 class Orderer:
     """One conversation with the relay."""
 
-    def __init__(self, order: dict[str, Any]) -> None:
+    def __init__(self, order: dict[str, Any], name: str) -> None:
         self._order, self._said = order, b""
         self._control = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self._control.connect("\0envctl-relay")
+        self._control.connect(f"\0{name}")
         self._far = socket.create_server(("127.0.0.1", 0))
         told = {"service": order["service"], "ports": order["ports"], "to": self._far.getsockname()[1]}
         self._gate = ("127.0.0.1", self.ask("probe", **told)["port"])
@@ -154,7 +156,7 @@ def _state(live: socket.socket) -> str:
 def main() -> None:
     """One act."""
     told = json.loads(sys.argv[1])
-    orderer, act = Orderer(told["order"]), told["act"]
+    orderer, act = Orderer(told["order"], *sys.argv[2:]), told["act"]
     before, token = orderer.measure(told["probes"]) if act == "begin" else [], told["order"]["token"]
     given = {
         "begin": {"order": {**told["order"], "before": before}},
