@@ -28,6 +28,8 @@ ROLE = "relay"
 _SERVICE = "envctl-relay"
 _FIRST = 10_000
 """Where the relay listens for the first port, in its own network."""
+_RUN = ("sh", "-c", 'ulimit -n "$(ulimit -Hn)"; exec python3 -c "$@"', ROLE)
+"""With as many connections as it may have."""
 _NOBODY = "65534:65534"
 
 
@@ -107,7 +109,7 @@ class Relay:
         wanted: Model = {
             "container_name": name_of(self._environment),
             "image": self._image,
-            "command": ["python3", "-c", gates.program(ROLE).replace("$", "$$"), json.dumps(told), ROLE],
+            "command": [part.replace("$", "$$") for part in (*_RUN, gates.program(ROLE), json.dumps(told), ROLE)],
             "user": _NOBODY,
             "cap_drop": ["ALL"],
             "security_opt": ["no-new-privileges"],

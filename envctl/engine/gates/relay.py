@@ -63,7 +63,10 @@ class Gate:
             except OSError:
                 self.relay.later(lambda: call(None))
 
-        threading.Thread(target=ask, daemon=True).start()
+        try:
+            threading.Thread(target=ask, daemon=True).start()
+        except RuntimeError:  # no room for another one
+            self.relay.later(lambda: call(None))
 
     def close(self) -> None:
         """Take no more."""

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _PIECE = 1 << 18
-_ROOM, _LATER = 1 << 18, 1 << 22
-"""Bytes of one flow that wait here at most, and where they wait for their time."""
+_ROOM, _LATER, _ALL = 1 << 18, 1 << 22, 1 << 27
+"""Bytes of one flow that wait here at most, and where they wait for their time; and, about, of all flows of a gate."""
 _RESET = struct.pack("ii", 1, 0)
 
 
@@ -73,7 +73,8 @@ class Flow:
         orders = self._connection.gate.orders
         rooms = [order.waiting for order in orders if self._way in order.buckets]
         later = any(self._way in order.jitters for order in orders)
-        return not self.ended and self._size < min([_LATER if later else _ROOM, *rooms])
+        share = max(_ROOM, min(_LATER, _ALL // (2 * len(self._connection.gate.connections) or 1)))
+        return not self.ended and self._size < min([share if later else _ROOM, *rooms])
 
     def take(self) -> None:
         """Take what is there, and pass on what may pass."""
@@ -164,7 +165,11 @@ class Connection:
         if address is None:
             self.cut()
             return
-        self._server = socket.socket(address[0], socket.SOCK_STREAM)
+        try:
+            self._server = socket.socket(address[0], socket.SOCK_STREAM)
+        except OSError:  # no room for another one
+            self.cut()
+            return
         self._server.settimeout(0)
         self._server.connect_ex(address[1])
         self.loop.watch(self._server, select.EPOLLOUT, self._connected)
