@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 _PIECE = 1 << 18
 _ROOM, _LATER, _ALL = 1 << 18, 1 << 22, 1 << 27
 """Bytes of one flow that wait here at most, and where they wait for their time; and, about, of all flows of a gate."""
+_BEHIND = 0.0001
+"""Seconds by which one that had a share of a rate goes behind those that wait for theirs."""
 _RESET = struct.pack("ii", 1, 0)
 
 
@@ -98,7 +100,7 @@ class Flow:
 
     def pass_on(self) -> None:
         """Pass on what may pass now."""
-        self.blocked = False
+        self.blocked, behind = False, 0.0
         while self._pieces and not self._connection.stopped:
             due, data = self._pieces[0]
             now = time.monotonic()
@@ -111,7 +113,7 @@ class Flow:
             buckets = [order.buckets[self._way] for order in self._connection.gate.orders if self._way in order.buckets]
             answers = [bucket.allows(len(data), now) for bucket in buckets]
             if wait := max((answer[1] for answer in answers), default=0):
-                return self._wake(now + wait)
+                return self._wake(now + wait + behind)
             try:
                 sent = self._sink.send(data[: min((answer[0] for answer in answers), default=len(data))])
             except BlockingIOError:
@@ -119,6 +121,7 @@ class Flow:
                 return None
             for bucket in buckets:
                 bucket.take(sent)
+                behind = _BEHIND
             self._size -= sent
             if sent == len(data):
                 self._pieces.popleft()

@@ -75,6 +75,11 @@ def _repeat(client: socket.socket) -> None:
         client.sendall(b"bye")
 
 
+def _send(client: socket.socket, data: bytes) -> None:
+    with suppress(OSError):
+        client.sendall(data)
+
+
 @pytest.fixture(scope="module")
 def relaid() -> Iterator[Relaid]:
     """One for all."""
@@ -144,6 +149,25 @@ def test_orders_combine(relaid: Relaid) -> None:
     relaid.token = first
     assert 100 <= relaid.tell("measure", way)["after"][0]["ms"][0] < 200
     relaid.tell("end")
+
+
+def test_connections_that_share_a_rate_have_like_parts_of_it(relaid: Relaid) -> None:
+    """None goes without, whoever came first."""
+    clients = [relaid.connected() for _ in range(3)]
+    relaid.tell("begin", throttle={"ways": ["out"], "rate": 400_000, "burst": 4096, "waiting": 65536})
+    for client in clients:
+        client.settimeout(0.1)
+        threading.Thread(target=_send, args=(client, bytes(1 << 20)), daemon=True).start()
+    came, end = [0, 0, 0], time.monotonic() + 2
+    while time.monotonic() < end:
+        for number, client in enumerate(clients):
+            with suppress(TimeoutError):
+                came[number] += len(client.recv(1 << 16))
+    relaid.tell("end")
+    assert max(came) < 3 * min(came)
+    assert 500_000 < sum(came) < 900_000
+    for client in clients:
+        client.close()
 
 
 def test_what_is_no_order_ends_the_conversation_and_not_the_relay(relaid: Relaid) -> None:
