@@ -4,7 +4,8 @@ orders, to this program itself, so that both ends are on one clock.
 Its argument is JSON: `act` (`begin`, `measure`, `end`), `order` (see `relay_effects`), and `probes`, each of a `kind`:
 
 - `times`: `count` pieces, one `every` so many seconds, and `wait` seconds for the last, on one `way` (`in`, `out`);
-- `rate`: `bytes` as fast as can be, the first `skip` of which do not count, within `wait` seconds, on one `way`;
+- `rate`: `bytes` as fast as can be, the first `skip` of which do not count, within `wait` seconds, on one `way`; where
+  not all came, because others had their part of the rate, the relay's own count is taken;
 - `connection`: `wait` seconds for a new one; the first one that came about is kept, and looked at afterwards.
 
 The second is the name of the relay's socket.
@@ -114,6 +115,7 @@ class Orderer:
         source.settimeout(0)
         total, sent, came, marks = probe["skip"] + probe["bytes"], 0, 0, [(time.monotonic(), 0)]
         end, data = time.monotonic() + probe["wait"], memoryview(bytes(1 << 16))
+        earlier: tuple[float, int] | None = None
         while came < total and (left := end - time.monotonic()) > 0:
             ready = select.select([sink], [source] if sent < total else [], [], left)
             if ready[1]:
@@ -122,12 +124,21 @@ class Orderer:
                 came += len(sink.recv(1 << 18))
                 if came > probe["skip"]:
                     marks.append((time.monotonic(), came))
+                    earlier = earlier or self._passed(probe["way"])
         told: dict[str, Any] = {"sent": sent, "received": came}
         if came == total:
             # What comes at once counts from the beginning.
             (since, first), (until, last) = marks[1 if len(marks) > _FEW else 0], marks[-1]
             told["rate"] = round(8 * (last - first) / max(until - since, 1e-9))
+        elif earlier and (later := self._passed(probe["way"])):
+            # Others have their part of it: what went through in all, while more was waiting, is the rate.
+            told["rate"] = round(8 * (later[1] - earlier[1]) / max(later[0] - earlier[0], 1e-9))
         return told
+
+    def _passed(self, way: str) -> tuple[float, int] | None:
+        """When, and how many bytes went that way by the order until then; None where it limits none."""
+        found = self.ask("state", token=self._order["token"]).get("shapers", {})
+        return (found["at"], found[way]["bytes"]) if way in found else None
 
     def _connection(self, probe: dict[str, Any]) -> dict[str, Any]:
         told = {"live": _state(self._kept)} if self._kept else {}

@@ -28,12 +28,12 @@ def test_every_option_arrives_in_the_settings(envctl_run: Cli, fake: FakeEnviron
     """Nothing is lost between the command line and the environment."""
     Path("mine.yaml").write_text("services: {}")
     options = "--profile core --profile lake --service kafka --file mine.yaml --timeout 90s --images packages"
-    more = "--ports auto --ttl 2h --fast --recreate --keep-on-failure"
+    more = "--ports auto --ttl 2h --fast --relay --recreate --keep-on-failure"
     assert envctl_run("up", *options.split(), *more.split()).code == 0
     settings = fake.settings
     assert (settings.name, settings.profiles, settings.services) == ("shop", ("core", "lake"), ("kafka",))
     assert settings.files == (Path.cwd() / "mine.yaml",)
-    assert (settings.timeout, settings.ttl, settings.fast) == (90.0, 7200.0, True)
+    assert (settings.timeout, settings.ttl, settings.fast, settings.relay) == (90.0, 7200.0, True, True)
     assert (settings.images, settings.ports) == (ImageSource.PACKAGES, PortPolicy.AUTO)
     assert fake.calls == [("up", {"recreate": True, "keep_on_failure": True})]
 
