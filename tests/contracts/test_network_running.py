@@ -14,6 +14,8 @@ from envctl.catalog import FAULTS, SERVICES
 from envctl.errors import FaultUnfit
 from envctl.faults.fault import options
 from envctl.faults.network.namespace import InNamespace
+from envctl.protocols import NotReady
+from envctl.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -57,7 +59,15 @@ def picture(engine: docker.DockerClient, environment: str, service: str) -> str:
     """What there is in a service's network."""
     pid = engine.api.inspect_container(f"envctl-{environment}-{service}-1")["State"]["Pid"]
     surgeon = engine.containers.get(f"envctl-{environment}-surgeon")
-    return str(surgeon.exec_run(["sh", "-c", PICTURE], environment={"PID": str(pid)}).output.decode())
+
+    def look() -> str:
+        seen = str(surgeon.exec_run(["sh", "-c", PICTURE], environment={"PID": str(pid)}).output.decode())
+        # Docker's own rules for names are part of every picture; a busy engine (20.10) may lose what a command said.
+        if "DOCKER_OUTPUT" not in seen:
+            raise NotReady("nothing was said")
+        return seen
+
+    return until(look, 60, "a look at the network")
 
 
 @pytest.mark.parametrize("service", SERVICES)
@@ -70,7 +80,6 @@ def test_a_fault_of_the_network_bites_and_leaves_the_network_as_it_was(
     if "peer" in {one.name for one in options(FAULTS[fault])}:
         parameters["peer"] = "postgres" if service == "redis" else "redis"
     before = picture(engine, running.name, service)
-    assert "nat" in before, "Docker's own rules for names are part of the picture"
     if (fault, backend) == ("break-dns", "nfqueue"):
         parameters["mode"] = "delay"
     try:

@@ -8,12 +8,13 @@ import signal
 import subprocess
 import sys
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 import envctl
 from envctl.protocols import NotReady
+from envctl.services.redis.service import RedisHandle
 from envctl.waiting import until
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import docker
+    import redis
 
     from envctl.environment import Environment
 
@@ -55,6 +57,24 @@ def unhurt(request: pytest.FixtureRequest) -> Iterator[None]:
     yield
     if "env" in request.fixturenames:
         request.getfixturevalue("env").chaos.heal()
+
+
+@pytest.fixture(autouse=True)
+def closed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """What clients of Redis a test leaves behind is closed at its end: Python warns of a socket that it has to close,
+    in whichever test that happens.
+    """
+    made: list[redis.Redis] = []
+    make = RedisHandle.client
+
+    def client(handle: RedisHandle, **options: Any) -> redis.Redis:  # noqa: ANN401 - handed on as they are
+        made.append(make(handle, **options))
+        return made[-1]
+
+    monkeypatch.setattr(RedisHandle, "client", client)
+    yield
+    for one in made:
+        one.close()
 
 
 @pytest.fixture

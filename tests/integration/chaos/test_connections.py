@@ -19,7 +19,7 @@ from envctl.errors import ConfigurationError, FaultDidNotBite
 from tests.integration.chaos import wires
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     import docker
 
@@ -62,11 +62,11 @@ def new_from_here(env: Environment) -> str:
 
 
 @pytest.fixture
-def live(env: Environment) -> redis.Redis:
+def live(env: Environment) -> Iterator[redis.Redis]:
     """A client that is connected."""
-    client = env.redis.client(retry=None, socket_timeout=0.5)
-    client.ping()
-    return client
+    with env.redis.client(retry=None, socket_timeout=0.5) as client:
+        client.ping()
+        yield client
 
 
 def backends(env: Environment, name: str) -> int:
