@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import hurt
 import seeded
+import wires
 from alone import NETWORK, Alone, secrets_folder
 from compared import ENVCTL, PYTHON, ROOT, Row, machine, median, memory, paired, peak_memory, seconds
 
@@ -158,7 +159,15 @@ def seconds_of_all(pool: ThreadPoolExecutor, names: list[str], call: Callable[[s
     return max(pool.map(call, names))
 
 
-MEASURES = {"cold": cold, "warm": warm, "down": down, "many": many, **seeded.MEASURES, **hurt.MEASURES}
+MEASURES = {
+    "cold": cold,
+    "warm": warm,
+    "down": down,
+    "many": many,
+    **seeded.MEASURES,
+    **hurt.MEASURES,
+    **wires.MEASURES,
+}
 
 
 def main() -> None:

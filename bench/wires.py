@@ -186,3 +186,6 @@ def _post(path: str, content: dict[str, object]) -> None:
 
 def _delete(path: str) -> None:
     urllib.request.urlopen(urllib.request.Request(f"http://127.0.0.1:28474/{path}", method="DELETE")).read()
+
+
+MEASURES = {"wires": wires}
