@@ -156,6 +156,9 @@ class KeepsData(Protocol):
     syncs: bool
     """Whether it waits for the disk by itself before it acknowledges; else it leaves that to the kernel."""
 
+    remembers: float
+    """Seconds for which it goes on believing what its disk has told it of itself."""
+
     def write(self, at: Endpoint, timeout: float) -> None:
         """Have one small write reach the disk by the service's own protocol, and leave nothing of it behind.
 

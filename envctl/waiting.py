@@ -97,7 +97,7 @@ def retry(call: Callable[[], T], on: type[Exception] | tuple[type[Exception], ..
 
 
 def pause(seconds: float) -> None:
-    """Sleep; for rendering loops (`status --watch`), where nothing is waited for."""
+    """Sleep, where there is nothing to wait for but the time: rendering loops, what somebody else keeps for so long."""
     time.sleep(seconds)
 
 

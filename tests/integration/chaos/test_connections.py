@@ -278,7 +278,7 @@ def test_what_is_impossible_is_refused_with_all_reasons(env: Environment) -> Non
     """Before anything is touched."""
     with pytest.raises(ConfigurationError) as caught:
         env.chaos.refuse("redis", direction="out", port="0", backend="netem")
-    for said in ("--backend: wanted one of nft, found 'netem'", "--port: wanted port numbers", "with --peer"):
+    for said in ("--backend: wanted one of nft, proxy, found 'netem'", "--port: wanted port numbers", "with --peer"):
         assert said in str(caught.value)
     with pytest.raises(ConfigurationError, match=r"wanted one of host, postgres, found 'postgers'"):
         env.chaos.refuse("redis", peer="postgers")

@@ -19,6 +19,7 @@ class KafkaDisk:
     data_directory = "/var/lib/kafka/data"
     writes_need_room = True
     syncs = False
+    remembers = 0.0
 
     def write(self, at: Endpoint, timeout: float) -> None:
         """Have a record acknowledged in envctl's own topic, from which old ones go by themselves."""

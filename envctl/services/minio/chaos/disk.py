@@ -20,6 +20,7 @@ class MinioDisk:
     data_directory = "/data"
     writes_need_room = True
     syncs = True
+    remembers = 1.5  # disk information is kept for a second (xl-storage), and asked for anew in the background
 
     def write(self, at: Endpoint, timeout: float) -> None:
         """Begin a multipart upload, which makes a file and shows in no listing of objects, and abort it."""

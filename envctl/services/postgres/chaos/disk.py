@@ -16,6 +16,7 @@ class PostgresDisk:
     data_directory = "/var/lib/postgresql/data"
     writes_need_room = True
     syncs = True
+    remembers = 0.0
 
     def write(self, at: Endpoint, timeout: float) -> None:
         """Have a file made and taken back with its transaction, then a commit flushed that says nothing."""

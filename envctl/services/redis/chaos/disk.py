@@ -18,6 +18,7 @@ class RedisDisk:
     data_directory = "/data"
     writes_need_room = True
     syncs = True
+    remembers = 0.0
 
     def write(self, at: Endpoint, timeout: float) -> None:
         """Set a key, wait until the append-only file with it is synced (up to 1 s), and delete it."""

@@ -16,6 +16,7 @@ class ZooKeeperDisk:
     data_directory = "/var/lib/zookeeper"
     writes_need_room = False
     syncs = True
+    remembers = 0.0
 
     def write(self, at: Endpoint, timeout: float) -> None:
         """Open a session and close it: each is a transaction, synced to its log before the answer."""
