@@ -19,6 +19,7 @@ _SLOTS = {
 _TABLES = ("raw", "mangle", "filter")
 _FAMILIES = {"v4": "iptables", "v6": "ip6tables"}
 _WAIT, _PATIENCE = 0.002, 5.0
+_looked: dict[str, list[str]] = {}
 
 
 def begin(wire: dict[str, Any]) -> dict[str, Any]:
@@ -44,7 +45,7 @@ def end(wire: dict[str, Any]) -> bool:
 
 def left(wire: dict[str, Any]) -> list[str]:
     """What is still there of it."""
-    rules = [line for _, tool in _spoken() for line in _saved(tool) if wire["token"] in line]
+    rules = [line for _, tool in _spoken() for line in _seen(tool) if wire["token"] in line]
     return rules + [tracing.PACKETS for _ in tracing.running(_ledger(wire))]
 
 
@@ -52,7 +53,7 @@ def foreign(wire: dict[str, Any]) -> str:
     """Queues of others in all the places where there could be one."""
     try:
         for direction in wire["directions"]:
-            _free(_saved("iptables"), direction)
+            _free(_seen("iptables"), direction)
     except OSError as reason:
         return str(reason)
     return ""
@@ -72,7 +73,7 @@ def _start(wire: dict[str, Any]) -> None:
 
 def _rules(wire: dict[str, Any], family: str, tool: str) -> str:
     """What `iptables-restore` takes: a chain of its own for each direction, and the way into it."""
-    saved, lines = _saved(tool), []
+    saved, lines = _seen(tool), []
     for direction in wire["directions"]:
         table, hook = _free(saved, direction)
         chain, edge = f"ENVCTL-{wire['token']}-{direction}", "-i" if direction == "in" else "-o"
@@ -119,9 +120,16 @@ def _free(saved: list[str], direction: str) -> tuple[str, str]:
 
 
 def _saved(tool: str) -> list[str]:
+    """The rules as they are now."""
+    _looked[tool] = []
     with suppress(OSError):  # no IPv6 here
-        return namespaces.run(f"{tool}-save").splitlines()
-    return []
+        _looked[tool] = namespaces.run(f"{tool}-save").splitlines()
+    return _looked[tool]
+
+
+def _seen(tool: str) -> list[str]:
+    """The rules as this command has just seen them, after what it did itself: to ask takes time."""
+    return _looked[tool] if tool in _looked else _saved(tool)
 
 
 def _unrule(wire: dict[str, Any], tool: str) -> bool:
