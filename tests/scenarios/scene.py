@@ -156,9 +156,9 @@ class Scene:
         )
 
     def containers(self, name: str = "") -> dict[str, Any]:
-        """The containers of an environment by service, as the engine has them now."""
-        label = f"envctl.environment={name or self.name}"
-        found = self.engine.containers.list(all=True, filters={"label": label})
+        """The containers of an environment by service, as the engine has them now; helpers are none's."""
+        labels = [f"envctl.environment={name or self.name}", "com.docker.compose.service"]
+        found = self.engine.containers.list(all=True, filters={"label": labels})
         return {container.labels["com.docker.compose.service"]: container for container in found}
 
     def ids(self, name: str = "") -> dict[str, str]:

@@ -187,7 +187,7 @@ def test_the_list_says_why_not(shared: Scene) -> None:
     assert {row["service"] for row in rows} == {"redis", "postgres"}
     assert all(row["possible"] or row["reason"] for row in rows)
     everything = shared.envctl("--env", f"{shared.name}-none", "chaos", "list").out
-    assert "zookeeper has no transactions" in everything
+    assert "kill-mid-transaction on zookeeper, spark-connect: has no transactions; use kill" in everything
 
 
 def test_an_earlier_injection_can_be_repeated_from_its_record(shared: Scene) -> None:
