@@ -26,6 +26,8 @@ def begin(wire: dict[str, Any]) -> dict[str, Any]:
     chains = _known(known) + "\n".join(_chain(wire, direction) for direction in wire["directions"])
     table = f"table inet {_name(wire)} {{\nset lease {{ type ifname; flags timeout; elements = {{ {elements} }}; }}\n"
     namespaces.run("nft", "-f", "-", text=table + chains + "}\n")
+    if not wire["how"].get("live"):
+        return {}
     return {"connections": len(known), "cut": connections.cut(known) if wire["how"].get("cut") else 0}
 
 
