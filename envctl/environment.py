@@ -288,9 +288,7 @@ def attach(settings: Settings) -> Environment:
 
 
 def _arm_ttl(folder: StateFolder, ttl: float) -> None:
-    pins = folder.load()
-    pins.ttl = ttl
-    folder.save(pins)
+    folder.save(replace(folder.load(), ttl=ttl))
     if not guardian.running(folder.name, (guardian.MODULE,)):
         guardian.start(folder.name)
 
