@@ -200,13 +200,12 @@ def test_a_service_that_does_not_hear_that_its_clients_leave_keeps_them(
     """A session without a client, until it is over."""
     with env.chaos.half_open("postgres", forgets="clients"):
         env.postgres.connect(autocommit=True, application_name="left").close()
-        time.sleep(0.3)
         # PostgreSQL's clients say goodbye in a message of its own, which it hears: what closes without is kept.
         program = (
             f"import psycopg, os; db = psycopg.connect({env.postgres.url!r}, application_name='gone'); os._exit(0)"
         )
         subprocess.run([sys.executable, "-c", program], check=True)
-        assert backends(env, "left") == 0
+        eventually(lambda: _equal(backends(env, "left"), 0))
         assert backends(env, "gone") == 1
     eventually(lambda: _equal(backends(env, "gone"), 0))
 

@@ -28,7 +28,7 @@ SERVICES = ["minio", "redis"]
 RATE = 4_000_000
 BODY = b"\x5a" * 500_000
 """A second of the rate."""
-AT_ONCE = 0.2
+AT_ONCE = 0.15
 """The share by which a transfer may be faster: what passes at once, and what buffers took."""
 FAST = RATE * 2.5
 """Bits a second that only a service without a throttle reaches, on the slowest machine."""
