@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
 from envctl.config.durations import seconds
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from envctl.chaos.recovery import Recovered
+    from envctl.chaos.ward import Ward
     from envctl.config import Settings
     from envctl.engine.docker_engine import DockerEngine
     from envctl.residents import Residents
@@ -77,11 +79,10 @@ class Handles:
     @property
     def chaos(self) -> Chaos:
         """Faults: a method for each, and what is in force; and scenarios made of them."""
-        from envctl.chaos.ward import Ward
         from envctl.scenarios.calls import Chaos
         from envctl.scenarios.finding import beside
 
-        return Chaos(Ward(self.name, self._engine, self.settings), self, beside(self.settings.seeds))
+        return Chaos(self._ward, self, beside(self.settings.seeds))
 
     def wait_recovered(self, service: str, timeout: float | str = 60.0) -> Recovered:
         """Wait until a service is what it was before it was hurt: nothing in force, ready, the same identities.
@@ -91,9 +92,15 @@ class Handles:
 
         """
         from envctl.chaos.recovery import wait_recovered
+
+        return wait_recovered(self._ward, service, seconds(timeout))
+
+    @cached_property
+    def _ward(self) -> Ward:
+        """Kept, for its lines to the surgeon."""
         from envctl.chaos.ward import Ward
 
-        return wait_recovered(Ward(self.name, self._engine, self.settings), service, seconds(timeout))
+        return Ward(self.name, self._engine, self.settings)
 
     def _handle(self, service: str, kind: type[H]) -> H:
         """The service's handle, of the kind that it is known to make."""

@@ -11,9 +11,9 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, cast
 
-from envctl.engine import operations
 from envctl.engine.docker_engine import within
 from envctl.engine.doctor.kernel import PROGRAM
+from envctl.engine.operating import Operating
 from envctl.engine.sidecars import SURGEON, WITNESS, Sidecars, do
 from envctl.model import ExecResult
 from envctl.protocols import NotReady
@@ -50,6 +50,7 @@ class Hands:
 
     def __init__(self, engine: DockerEngine, shop: Callable[[], Workshop], notes: Path | None = None) -> None:
         self._engine, self._sidecars = engine, Sidecars(engine, shop)
+        self._operating = Operating(self.converse)
         self._abilities: dict[str, Abilities] = {}
         self._notes = notes
 
@@ -144,7 +145,11 @@ class Hands:
             FaultUnfit: the engine does not allow it.
 
         """
-        return self._sidecars.get(environment, SURGEON)
+        return self._sidecars.get(environment, SURGEON).id
+
+    def surgeon_pid(self, environment: str) -> int:
+        """Its main process, which tells one surgeon from the next."""
+        return self._sidecars.get(environment, SURGEON).pid
 
     def witness(self, environment: str) -> int:
         """A process in the network namespace of the engine's machine, by its id as the surgeon sees it.
@@ -153,7 +158,7 @@ class Hands:
             FaultUnfit: the engine does not allow it.
 
         """
-        return self.pid(self._sidecars.get(environment, WITNESS))
+        return self._sidecars.get(environment, WITNESS).pid
 
     def operate(self, environment: str, command: Sequence[str]) -> ExecResult:
         """Run a command in the surgeon and wait for it."""
@@ -162,30 +167,13 @@ class Hands:
     def operation(self, environment: str, name: str, /, **arguments: object) -> Any:  # noqa: ANN401 - its JSON
         """Run `module.function` of `envctl.engine.operations` in the surgeon; what it returned.
 
-        An operation may run twice: once in many hundreds a busy engine (20.10) loses all that a command said.
+        An operation may run twice, where the connection to it breaks.
 
         Raises:
             NotReady: it failed; with its last line.
 
         """
-        surgeon, sources = self.surgeon(environment), False
-        for _ in range(3):
-            code, answer, said = self._answer(surgeon, operations.command(name, arguments, sources=sources))
-            sources = sources or code == operations.UNKNOWN
-            if code and code != operations.UNKNOWN:
-                raise NotReady(said.strip().rpartition("\n")[2] or f"exit code {code}")
-            if answer:
-                return json.loads(answer)
-        raise NotReady(f"the surgeon said nothing when it was asked for {name}")
-
-    def _answer(self, surgeon: str, command: Sequence[str]) -> tuple[int, bytes, str]:
-        """Its exit code, its output, and its complaint."""
-        api = self._engine.api
-        created = do(lambda: api.exec_create(surgeon, list(command), user="root"))
-        # Apart, so that no word of a program that it runs gets into the answer.
-        answer, said = do(lambda: api.exec_start(created["Id"], demux=True))
-        code = do(lambda: api.exec_inspect(created["Id"]))["ExitCode"]
-        return int(code or 0), answer or b"", (said or b"").decode(errors="replace")
+        return self._operating.call(environment, name, arguments)
 
     def operate_python(self, environment: str, program: str, *arguments: object) -> Any:  # noqa: ANN401 - its JSON
         """Run a Python program (standard library's smallest part) in the surgeon; what it printed, read as JSON.

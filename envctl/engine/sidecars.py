@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from envctl.engine.images import build_all
 from envctl.errors import EngineError, FaultUnfit
@@ -33,6 +33,13 @@ class Sidecar:
 
     role: str
     options: Callable[[], dict[str, Any]]
+
+
+class Found(NamedTuple):
+    """A sidecar that runs: its id, and its main process's id as the engine's machine, and so the surgeon, sees it."""
+
+    id: str
+    pid: int
 
 
 def _surgeon() -> dict[str, Any]:
@@ -65,8 +72,8 @@ class Sidecars:
     def __init__(self, engine: DockerEngine, shop: Callable[[], Workshop]) -> None:
         self._engine, self._shop = engine, shop
 
-    def get(self, environment: str, kind: Sidecar) -> str:
-        """The id of the environment's one of that kind, which runs.
+    def get(self, environment: str, kind: Sidecar) -> Found:
+        """The environment's one of that kind, which runs.
 
         Raises:
             FaultUnfit: the engine does not allow it.
@@ -80,15 +87,16 @@ class Sidecars:
             # One that another version of envctl made may lack what this one's faults bring along.
             ours = found["Config"]["Labels"].get(CONFIG_LABEL) == __version__
             if ours and found["State"]["Running"]:
-                return str(found["Id"])
+                return _found(found)
             if ours and found["State"]["Status"] == State.CREATED:
                 # Another process is about to start it, unless it died in between.
                 with suppress(TimedOut):
                     return until(lambda: self._running(name), 5, f"the {kind.role}")
             do(lambda: api.remove_container(found["Id"], force=True))
-        return str(ask(lambda: self._hire(environment, kind, name)))
+        ask(lambda: self._hire(environment, kind, name))
+        return self._running(name)
 
-    def _hire(self, environment: str, kind: Sidecar, name: str) -> str:
+    def _hire(self, environment: str, kind: Sidecar, name: str) -> None:
         import docker.errors
 
         api, options = self._engine.api, kind.options()
@@ -104,12 +112,12 @@ class Sidecars:
         except docker.errors.APIError as error:
             if error.status_code == _CONFLICT:
                 # Another process makes it in this moment.
-                return until(lambda: self._running(name), 30, f"the {kind.role}")
+                until(lambda: self._running(name), 30, f"the {kind.role}")
+                return
             said = str(error.explanation or error)
             raise FaultUnfit(
                 "a helper container with the rights to reach into others", said, "this engine allows none"
             ) from error
-        return str(made["Id"])
 
     def _start(self, made: str) -> None:
         """Start it; what cannot start is not left, since who finds it waits for it."""
@@ -125,7 +133,7 @@ class Sidecars:
     def _knows_cgroup_namespaces(self) -> bool:
         return tuple(map(int, self._engine.api.version()["ApiVersion"].split("."))) >= (1, 41)
 
-    def _running(self, name: str) -> str:
+    def _running(self, name: str) -> Found:
         import docker.errors
 
         try:
@@ -134,7 +142,11 @@ class Sidecars:
             raise NotReady("it is gone again") from error
         if not found["State"]["Running"]:
             raise NotReady("it does not run yet")
-        return str(found["Id"])
+        return _found(found)
+
+
+def _found(inspected: dict[str, Any]) -> Found:
+    return Found(str(inspected["Id"]), int(inspected["State"]["Pid"]))
 
 
 def image(shop: Workshop) -> str:

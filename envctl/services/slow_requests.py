@@ -58,7 +58,7 @@ class SlowRequests:
     def look(self, site: Site, wanted: Mapping[str, Any]) -> JSON:
         """See that the kernel has a queue."""
         del wanted
-        surgeon = site.hands.pid(site.hands.surgeon(site.environment))
+        surgeon = site.hands.surgeon_pid(site.environment)
         site.hands.pid(site.container.id)
         try:
             _run(site, surgeon, "probe", "envctl-probe")

@@ -16,8 +16,8 @@ _NETWORK = 0x40000000
 
 @contextmanager
 def of(pid: int) -> Iterator[None]:
-    """Be in a process's network namespace; sockets that are made there stay in it."""
-    back, there = os.open("/proc/self/ns/net", os.O_RDONLY), os.open(f"/proc/{pid}/ns/net", os.O_RDONLY)
+    """Have this thread in a process's network namespace; sockets that are made there stay in it."""
+    back, there = os.open("/proc/thread-self/ns/net", os.O_RDONLY), os.open(f"/proc/{pid}/ns/net", os.O_RDONLY)
     try:
         os.setns(there, _NETWORK)  # type: ignore[attr-defined] # Python 3.12
         yield

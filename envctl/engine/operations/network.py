@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 from contextlib import suppress
+from threading import Thread
 from typing import Any
 
 from envctl.engine.operations import cutting, dropping, knocking, namespaces, probing, queueing, shaping
@@ -55,7 +56,32 @@ def end(backend: str, wire: dict[str, Any], probes: list[dict[str, Any]]) -> dic
 
 
 def _measure(probes: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [knocking.measure(one) if "kind" in one else probing.measure([one])[0] for one in probes]
+    """All at once, but for those that take the same port."""
+    if any(one.get("port") for one in probes):
+        return [_measured(one) for one in probes]
+    found: dict[int, dict[str, Any] | Exception] = {}
+
+    def look(place: int) -> None:
+        try:
+            found[place] = _measured(probes[place])
+        except Exception as error:  # noqa: BLE001 - raised where it is waited for
+            found[place] = error
+
+    threads = [Thread(target=look, args=(place,)) for place in range(len(probes))]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join()
+    told = []
+    for place in range(len(probes)):
+        if isinstance(seen := found[place], Exception):
+            raise seen
+        told.append(seen)
+    return told
+
+
+def _measured(probe: dict[str, Any]) -> dict[str, Any]:
+    return knocking.measure(probe) if "kind" in probe else probing.measure(probe)
 
 
 def _before(wire: dict[str, Any]) -> list[dict[str, Any]]:

@@ -29,15 +29,11 @@ _ROOM, _MANY, _ENOUGH = 2400, 500, 9
 """Bytes that the kernel reckons for a datagram; how many are sent one by one; how many tell a rate."""
 
 
-def measure(probes: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Each one's `sent`, `received`, `ms` (least, middle, most), `twice`, `late` (after one that was sent later) and
+def measure(probe: dict[str, Any]) -> dict[str, Any]:
+    """Its `sent`, `received`, `ms` (least, middle, most), `twice`, `late` (after one that was sent later) and
     `broken`; of a flood `sent`, `received`, and `rate` in bits a second where enough came to tell; or `problem`, where
     it cannot be measured.
     """
-    return [_measure(probe) for probe in probes]
-
-
-def _measure(probe: dict[str, Any]) -> dict[str, Any]:
     with ExitStack() as stack:
         try:
             sink = stack.enter_context(_socket(probe["to"], probe["port"] if probe["side"] == "to" else None))

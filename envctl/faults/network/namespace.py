@@ -161,12 +161,13 @@ class InNamespace(Fault):
         if backend == PROXY:
             return list(filter(None, [self.beside_relay(site)]))
         try:
-            able = site.hands.abilities(site.environment)
+            able = site.kept.get("abilities") or site.hands.abilities(site.environment)
         except (FaultUnfit, NotReady) as refused:
             # The relay needs none of that; and who has no relay should hear of it, too.
             if PROXY not in self.wanted_backends or (isinstance(refused, NotReady) and self.beside_relay(site)):
                 raise
             return [refused.found if isinstance(refused, FaultUnfit) else str(refused)]
+        site.kept["abilities"] = able
         return [f"{need}: {able[need][1]}" for need in NEEDS[backend] if not able[need][0]]
 
     def claims(self, site: Site) -> Sequence[str]:
@@ -252,7 +253,7 @@ class InNamespace(Fault):
         return Abode.DATA if plan.get("backend") == PROXY else self.lives_in
 
     def _surgeon(self, site: Site) -> int:
-        return site.hands.pid(site.hands.surgeon(site.environment))
+        return site.hands.surgeon_pid(site.environment)
 
     def _operate(self, site: Site, act: str, plan: JSON) -> JSON:
         if plan["backend"] == PROXY:

@@ -26,7 +26,7 @@ _BURST = 0.02
 _QUEUE = 0.4
 """Seconds of the rate that wait; what comes then is dropped, as by a bottleneck on the way. At least `_WAITING`."""
 _WAITING = 16_384
-_SPAN, _PACKETS, _FLOOD = 0.15, 12, 12_000_000
+_SPAN, _PACKETS, _FLOOD = 0.08, 12, 12_000_000
 """How the rate is measured: for so many seconds or so many packets, by so many bytes at most."""
 _LONG = 0.5
 """For so many seconds through the relay."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
@@ -11,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from envctl.engine import operations
-from envctl.engine.operations import cgroups, descriptors, leases, limits, memory, processes
+from envctl.engine.operations import cgroups, descriptors, limits, memory, processes
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 FILES = {
@@ -83,38 +85,55 @@ def test_a_process_is_known_by_its_id_and_its_beginning() -> None:
 
 
 @pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is sent is kept in a folder of the test's own."""
+def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[subprocess.Popen[str]]:
+    """What runs in the surgeon, on a machine that has no envctl; what it is sent is kept in a folder of the test's."""
     monkeypatch.setattr(operations, "PLACE", str(tmp_path / "operations"))
+    alone = [sys.executable, "-I", *operations.command()[1:]]
+    with subprocess.Popen(
+        alone, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd="/"
+    ) as process:
+        yield process
+        assert process.stdin
+        process.stdin.close()
+        assert process.wait(10) == 0
 
 
-def ran(command: list[str]) -> subprocess.CompletedProcess[str]:
-    """A command, on a machine that has no envctl."""
-    alone = [sys.executable, "-I", *command[1:]]
-    return subprocess.run(alone, capture_output=True, text=True, check=False, cwd="/")
+def asked(server: subprocess.Popen[str], name: str, *, sources: bool = False, **arguments: object) -> dict[str, Any]:
+    """One call, and its answer."""
+    assert server.stdin
+    assert server.stdout
+    server.stdin.write(json.dumps(operations.call(name, arguments, sources=sources)) + "\n")
+    server.stdin.flush()
+    return dict(json.loads(server.stdout.readline()))
 
 
-@pytest.mark.usefixtures("place")
-def test_an_operation_is_sent_with_all_that_it_needs_and_then_known() -> None:
+def test_an_operation_is_sent_with_all_that_it_needs_and_then_known(server: subprocess.Popen[str]) -> None:
     """Who does not know it yet says so."""
-    call = ("processes.started", {"pid": os.getpid()})
-    assert ran(operations.command(*call, sources=False)).returncode == operations.UNKNOWN
+    assert asked(server, "processes.started", pid=os.getpid()) == {"unknown": True}
     for sources in (True, False, True):
-        assert json.loads(ran(operations.command(*call, sources=sources)).stdout) == processes.started(os.getpid())
+        told = asked(server, "processes.started", sources=sources, pid=os.getpid())
+        assert told == {"answer": processes.started(os.getpid())}
 
 
-@pytest.mark.usefixtures("place")
 @pytest.mark.parametrize("operation", ["starving", "memory", "descriptors", "looping", "limits", "network", "java"])
-def test_every_operation_stands_alone(operation: str) -> None:
+def test_every_operation_stands_alone(server: subprocess.Popen[str], operation: str) -> None:
     """Sent and loaded without anything of this machine; the function that is asked for is not there."""
-    done = ran(operations.command(f"{operation}.none", {}, sources=True))
-    assert done.stderr.strip().splitlines()[-1].startswith("AttributeError")
+    assert asked(server, f"{operation}.none", sources=True)["error"].startswith("AttributeError")
 
 
-def test_a_lease_needs_its_token_among_the_arguments() -> None:
-    """Else nobody could end it."""
-    with pytest.raises(ValueError, match="token"):
-        leases.fork("nowhere", lambda: None)
+def test_what_fails_takes_no_other_call_with_it_and_what_goes_on_is_found(
+    server: subprocess.Popen[str], tmp_path: Path
+) -> None:
+    """Its last line is told, and the next call is answered; the answer does not wait for what goes on."""
+    assert asked(server, "processes.started", sources=True) == {
+        "error": "TypeError: started() missing 1 required positional argument: 'pid'"
+    }
+    token = secrets.token_hex(4)
+    (tmp_path / "cgroup.procs").touch()
+    begun = asked(server, "looping.begin", folder=str(tmp_path), lives=1, token=token, seconds=60)
+    assert begun == {"answer": None}
+    assert asked(server, "looping.end", token=token) == {"answer": 1}
+    assert asked(server, "looping.end", token=token) == {"answer": 0}
 
 
 def test_a_process_from_outside_has_no_origin() -> None:

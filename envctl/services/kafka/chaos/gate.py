@@ -70,7 +70,7 @@ def require(site: Site) -> None:
         FaultUnfit: not of this engine.
 
     """
-    pid = site.hands.pid(site.hands.surgeon(site.environment))
+    pid = site.hands.surgeon_pid(site.environment)
     command = inside(pid, "python3", "-c", program(PROGRAM), "probe", "envctl-probe")
     done = site.hands.operate(site.environment, command)
     if done.exit_code:
