@@ -9,9 +9,26 @@ from contextvars import ContextVar
 import pytest
 
 from envctl.protocols import NotReady
-from envctl.waiting import Condition, Deadline, FailureSignal, TimedOut, all_of, in_parallel, retry, until
+from envctl.waiting import FIRST_PAUSE, Condition, Deadline, FailureSignal, TimedOut, all_of, in_parallel, retry, until
 
 _word: ContextVar[str] = ContextVar("word", default="")
+
+PATIENCE = 30.0
+"""Seconds that are too many for what comes at once, and too few for what waits; machines that run tests are busy."""
+
+
+class Pauses(threading.Event):
+    """Nobody's wish to end a wait; keeps how long the wait paused each time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seconds: list[float] = []
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Pause, and note it."""
+        assert timeout is not None
+        self.seconds.append(timeout)
+        return super().wait(timeout)
 
 
 class Probe:
@@ -36,10 +53,10 @@ def never() -> None:
 
 def test_until_asks_first_at_once_and_returns_the_answer() -> None:
     """What is ready already costs no pause."""
-    started = time.monotonic()
+    pauses = Pauses()
 
-    assert until(Probe(), 10, "it") == "ready"
-    assert time.monotonic() - started < 0.02
+    assert until(Probe(), 10, "it", pauses) == "ready"
+    assert pauses.seconds == []
 
 
 def test_until_asks_again_after_every_not_ready() -> None:
@@ -57,18 +74,18 @@ def test_until_times_out_with_the_last_reason() -> None:
     def probe() -> None:
         raise NotReady(next(reasons))
 
-    with pytest.raises(TimedOut, match=r"postgres up: not within 0\.1 s \(last: attempt \d") as caught:
-        until(probe, 0.1, "postgres up")
+    with pytest.raises(TimedOut, match=r"postgres up: not within 0\.5 s \(last: attempt \d") as caught:
+        until(probe, 0.5, "postgres up")
     assert caught.value.last != "attempt 0"
 
 
 def test_until_never_waits_longer_than_allowed() -> None:
     """The last pause is cut to what is left, and one last question is asked when the time is over."""
-    started = time.monotonic()
+    pauses, started = Pauses(), time.monotonic()
     with pytest.raises(TimedOut):
-        until(never, 0.3, "it")
+        until(never, 0.3, "it", pauses)
 
-    assert 0.3 <= time.monotonic() - started < 0.4
+    assert sum(pauses.seconds) <= 0.3 <= time.monotonic() - started
 
 
 def test_until_asks_once_even_with_no_time_at_all() -> None:
@@ -96,7 +113,7 @@ def test_until_ends_when_its_event_is_set() -> None:
         until(never, 60, "it", stop)
 
     timer.join()
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < PATIENCE
 
 
 def test_a_deadline_counts_down_and_never_below_zero() -> None:
@@ -119,7 +136,7 @@ def test_all_of_waits_for_everything_and_says_how_it_went() -> None:
     assert slow.last_error == "loading"
     assert quick.seconds is not None
     assert slow.seconds is not None
-    assert quick.seconds < slow.seconds
+    assert slow.seconds > FIRST_PAUSE
 
 
 def test_all_of_nothing_is_met_at_once() -> None:
@@ -133,8 +150,8 @@ def test_all_of_returns_what_is_unmet_with_the_last_reason() -> None:
     first, second = Condition("first", never), Condition("second", never)
     started = time.monotonic()
 
-    assert all_of([first, met, second], Deadline(0.2), FailureSignal()) == [first, second]
-    assert time.monotonic() - started < 1
+    assert all_of([first, met, second], Deadline(0.5), FailureSignal()) == [first, second]
+    assert time.monotonic() - started < PATIENCE
     assert first.last_error == "connection refused"
 
 
@@ -155,8 +172,8 @@ def test_all_of_does_not_wait_for_a_probe_that_outlives_the_deadline() -> None:
     hold = threading.Event()
     started = time.monotonic()
     try:
-        unmet = all_of([Condition("hangs", lambda: hold.wait(10))], Deadline(0.1), FailureSignal())
-        assert time.monotonic() - started < 1
+        unmet = all_of([Condition("hangs", lambda: hold.wait(2 * PATIENCE))], Deadline(0.1), FailureSignal())
+        assert time.monotonic() - started < PATIENCE
         assert [condition.name for condition in unmet] == ["hangs"]
     finally:
         hold.set()
@@ -172,7 +189,7 @@ def test_all_of_raises_a_failure_the_moment_it_is_given() -> None:
         all_of([Condition("doomed", never)], Deadline(60), failure)
 
     timer.join()
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < PATIENCE
 
 
 def test_all_of_raises_the_first_failure_only() -> None:
@@ -194,7 +211,7 @@ def test_all_of_raises_a_bug_in_a_probe_at_once() -> None:
     started = time.monotonic()
     with pytest.raises(KeyError, match="ports"):
         all_of([Condition("broken", broken), Condition("other", never)], Deadline(60), FailureSignal())
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < PATIENCE
 
 
 def test_all_of_stops_its_probes_when_it_is_over() -> None:
@@ -205,7 +222,7 @@ def test_all_of_stops_its_probes_when_it_is_over() -> None:
     assert failure.stop.is_set()
     for thread in threading.enumerate():
         if thread.name == "wait-it":
-            thread.join(1)
+            thread.join(PATIENCE)
             assert not thread.is_alive()
 
 
@@ -227,7 +244,7 @@ def test_in_parallel_runs_all_at_once_in_the_callers_context() -> None:
     barrier = threading.Barrier(2)
 
     def meet() -> str:
-        barrier.wait(5)
+        barrier.wait(PATIENCE)
         return _word.get()
 
     token = _word.set("heard")
