@@ -15,7 +15,7 @@ from envctl.events import listening
 from envctl.model import State
 from envctl.protocols import NotReady
 from envctl.readiness import LOG_LINES, Readiness, Target
-from envctl.waiting import Deadline
+from envctl.waiting import FIRST_PAUSE, Deadline
 from tests.unit.fake_engine import ENVIRONMENT, FakeEngine, container
 
 if TYPE_CHECKING:
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from envctl.readiness import Answer
 
 SECRET = "pass-word"
+
+PATIENCE = 20.0
+"""Seconds that are too many for what comes at once, and fewer than a deadline; machines that run tests are busy."""
 
 
 def ready(_: float) -> None:
@@ -56,10 +59,10 @@ def waiting(engine: FakeEngine, *targets: Target, **data: object) -> Iterator[Ca
 
     with ThreadPoolExecutor(1) as pool:
         future = pool.submit(work)
-        assert asked.wait(5)
+        assert asked.wait(PATIENCE)
 
         def ended() -> EnvctlError:
-            error = future.exception(timeout=2)
+            error = future.exception(timeout=PATIENCE)
             assert isinstance(error, EnvctlError)
             return error
 
@@ -78,7 +81,8 @@ def test_services_that_answer_are_ready_each_in_its_own_time() -> None:
     found = wait(engine, target("redis", ready), target("kafka", slow))
 
     assert {name: answer.attempts for name, answer in found.items()} == {"redis": 1, "kafka": 3}
-    assert 0 <= found["redis"].seconds < found["kafka"].seconds < 1
+    assert found["redis"].seconds >= 0
+    assert found["kafka"].seconds > FIRST_PAUSE
 
 
 def test_nothing_to_wait_for_is_ready() -> None:
@@ -160,7 +164,7 @@ def test_a_service_that_cannot_become_ready_fails_the_wait_at_once(
             engine.change("kafka", "die", **change)
             error = ended()
 
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < PATIENCE
     assert isinstance(error, ServiceFailed)
     assert (error.service, error.reason) == ("kafka", reason)
     assert error.log == ("starting", "FATAL: broken")
@@ -191,10 +195,10 @@ def test_one_restart_is_forgiven() -> None:
 
     with ThreadPoolExecutor(1) as pool:
         future = pool.submit(wait, engine, target("api", probe))
-        assert answered.wait(5)
+        assert answered.wait(PATIENCE)
         engine.change("api", "die", state=State.RESTARTING, exit_code=1, restarts=1)
         engine.change("api", "start", state=State.RUNNING)
-        assert future.result(2).keys() == {"api"}
+        assert future.result(PATIENCE).keys() == {"api"}
 
 
 def test_restarts_of_earlier_days_are_no_crash_loop() -> None:
@@ -234,7 +238,7 @@ def test_secrets_are_in_no_log_line_reason_or_event() -> None:
         raise NotReady(f"unknown command AUTH {SECRET}")
 
     with listening(lambda event, data: heard.append((event, data))), pytest.raises(NotReadyInTime) as late:
-        wait(engine, target("redis", quoting), timeout=0.1, secrets=[SECRET])
+        wait(engine, target("redis", quoting), timeout=0.5, secrets=[SECRET])
     engine.change("redis", state=State.EXITED)
     with pytest.raises(ServiceFailed) as failed:
         wait(engine, target("redis", quoting), secrets=[SECRET])
@@ -261,9 +265,9 @@ def test_a_one_shot_is_ready_when_it_has_ended_well() -> None:
     engine = FakeEngine().put(container("migrate"))
     with ThreadPoolExecutor(1) as pool:
         future = pool.submit(wait, engine, target("migrate", oneshot=True))
-        assert engine.listening.wait(5)
+        assert engine.listening.wait(PATIENCE)
         engine.change("migrate", "die", state=State.EXITED)
-        assert future.result(2).keys() == {"migrate"}
+        assert future.result(PATIENCE).keys() == {"migrate"}
 
 
 def test_a_one_shot_that_failed_is_never_ready() -> None:
@@ -343,5 +347,5 @@ def test_a_wait_leaves_no_thread_behind() -> None:
 
     for thread in threading.enumerate():
         if thread.name in {"wait-redis", "wait-kafka", "engine-events", "down-requested"}:
-            thread.join(1)
+            thread.join(PATIENCE)
             assert not thread.is_alive(), thread.name
