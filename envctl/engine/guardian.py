@@ -89,7 +89,7 @@ def end(environment: str, modules: Collection[str] = (MODULE, WARDEN)) -> tuple[
             process.kill()
     # One that its parent has not looked after yet (a zombie) is as good as gone; our own children are ours to bury.
     with suppress(TimedOut):
-        until(lambda: _none_alive(ended), 2, "guardians ended")
+        until(lambda: _none_alive(ended), 10, "guardians ended")
     psutil.wait_procs(ended, timeout=0)
     kind = "warden" if tuple(modules) == (WARDEN,) else "guardian"
     return tuple(Resource("process", f"{kind} (pid {p.pid})", str(p.pid), environment) for p in ended)
