@@ -20,7 +20,10 @@ if TYPE_CHECKING:
     Behaviour = Callable[[socket.socket], object]
 
 PATIENCE = 0.2
-"""Seconds for one attempt; the answer may come a little later, on a busy machine."""
+"""Seconds for one attempt."""
+
+LONG, LONGER = 10.0, 30.0
+"""Seconds within which an attempt has ended, also on a busy machine; and for which a server would keep it."""
 
 GARBAGE = {
     "zeros": bytes(4096),
@@ -56,7 +59,7 @@ def answer(ask: Callable[[Endpoint, float], None], at: Endpoint) -> str:
         ask(at, PATIENCE)
     took, reason = time.monotonic() - started, str(caught.value)
 
-    assert took < PATIENCE + 1.5
+    assert took < LONG
     assert reason.strip()
     assert "the-app-secret" not in reason
     assert "the-admin-secret" not in reason
@@ -95,7 +98,7 @@ def test_a_port_that_never_answers(
 ) -> None:
     """A server that hangs costs one attempt and no more."""
     over = threading.Event()
-    port = server(lambda _: over.wait(20))
+    port = server(lambda _: over.wait(LONGER))
     try:
         for ask in questions(service):
             answer(ask, at(port))
@@ -110,7 +113,7 @@ def test_a_port_that_answers_drop_by_drop(
     over = threading.Event()
 
     def drip(connection: socket.socket) -> None:
-        for _ in range(60):
+        for _ in range(int(LONGER / 0.05)):
             connection.sendall(b"\0")
             if over.wait(0.05):
                 break
@@ -135,7 +138,7 @@ def test_a_port_that_answers_garbage(
         connection.recv(1)
         connection.sendall(garbage)
         if end == "waits":
-            over.wait(20)
+            over.wait(LONGER)
 
     port = server(speak)
     try:
