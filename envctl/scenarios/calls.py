@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from envctl.chaos.calls import Chaos as Faults
 from envctl.chaos.injecting import seed_wanted
+from envctl.chaos.warden import heal_overdue
 from envctl.errors import ConfigurationError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
 
     from envctl.chaos.ward import Ward
@@ -86,7 +87,7 @@ class Chaos(Faults):
 
     def _require_possible(self, loaded: Loaded, residents: Residents) -> None:
         """See that what it needs is there, and that its faults can be had of this engine; all at once."""
-        from envctl.scenarios.possible import missing, obstacles
+        from envctl.scenarios.possible import missing, obstacles, unhurt
 
         if absent := missing(loaded.scenario, residents.services):
             raise UsageError(
@@ -94,8 +95,24 @@ class Chaos(Faults):
                 f"environment {self._ward.name!r} has {', '.join(residents.services) or 'nothing'}",
                 "bring up all that it needs: `envctl up " + " ".join(f"--service {name}" for name in absent) + "`",
             )
+        self._require_unhurt(loaded.scenario.name, unhurt(loaded.scenario))
         if problems := obstacles(loaded, lambda name: self._ward.site(name, among=residents)):
             raise ConfigurationError(problems, f"scenario {loaded.scenario.name}, on this engine", _NOTHING)
+
+    def _require_unhurt(self, scenario: str, services: Collection[str]) -> None:
+        """See that no fault is in force where the scenario's own come: what hurts then, and heals, would be no one's
+        to say.
+        """
+        heal_overdue(self._ward)
+        found = [entry for entry in self._ward.journal.entries() if entry.service in services]
+        if found:
+            told = (f"{one.id} is in force on {one.service} for {one.expires.left:.0f} s more" for one in found)
+            advice = f"`envctl chaos heal {' '.join(one.id for one in found)}` first, or let it run out"
+            raise UsageError(
+                f"nothing in force on what scenario {scenario} hurts or names",
+                "; ".join(told),
+                f"{advice}; nothing was hurt",
+            )
 
     def _file(self, name: str) -> Path:
         """A file of the environment's own; the oldest go."""

@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING
 
 from envctl.chaos.injecting import make
 from envctl.protocols import NotReady
+from envctl.scenarios.clashing import Hold, clashes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
 
+    from envctl.config.validation import Place
     from envctl.errors import Problem
-    from envctl.scenarios.model import Hurt, Question, Scenario
+    from envctl.faults.fault import Fault
+    from envctl.scenarios.model import Question, Scenario
     from envctl.scenarios.reading import Loaded
     from envctl.site import Site
 
@@ -32,16 +35,30 @@ def missing(scenario: Scenario, services: Collection[str]) -> list[str]:
     return [name for name in needed(scenario) if name not in services]
 
 
+def unhurt(scenario: Scenario) -> frozenset[str]:
+    """The services that must be what they are by themselves when it begins: it names or hurts them, or says that they
+    must be well again.
+    """
+    hurt = [hurt.service for hurt in scenario.hurts()]
+    return frozenset([*scenario.services, *hurt, *(scenario.recovery.services or ())])
+
+
 def obstacles(loaded: Loaded, site: Callable[[str], Site]) -> list[Problem]:
-    """Every reason why a fault of it cannot be had of this engine and these servers."""
+    """Every reason why a fault of it cannot be had of this engine and these servers, or not beside another of it."""
+    holds: dict[Place, Hold] = {}
     for hurt in loaded.scenario.hurts():
-        for reason in _reasons(hurt, site(hurt.service)):
+        at, (fault, _) = site(hurt.service), make(hurt.fault, hurt.service, hurt.given)
+        reasons = list(_reasons(fault, at))
+        for reason in reasons:
             loaded.page.problem(hurt.place, f"{hurt}: {reason}")
+        if not reasons:
+            holds[hurt.place] = Hold(frozenset(fault.claims(at)), fault.silences)
+    for hurt, reason in clashes(loaded.scenario.steps, holds):
+        loaded.page.problem(hurt.place, f"{hurt}: {reason}")
     return loaded.page.problems
 
 
-def _reasons(hurt: Hurt, site: Site) -> Iterator[str]:
-    fault, _ = make(hurt.fault, hurt.service, hurt.given)
+def _reasons(fault: Fault, site: Site) -> Iterator[str]:
     if reason := fault.obstacle(site):
         yield reason
     with suppress(NotReady):  # a server that does not answer is told by the probes

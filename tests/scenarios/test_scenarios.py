@@ -156,6 +156,7 @@ def both_bite(scene: Scene) -> None:
         (["half.yaml"], "ends in the middle of its last line"),
         (["empty.yaml"], "is empty"),
         (["elsewhere.yaml"], "kafka for scenario elsewhere"),
+        (["twice.yaml"], "twice.yaml:3: steps.0.parallel.1: pause on redis: pause on redis (steps.0.parallel.0) is"),
         (["here.yaml"], "here.yaml:3: steps.0: partition on redis: --peer: wanted one of"),
     ],
 )
@@ -168,11 +169,25 @@ def test_bad_input_is_told_and_hurts_nothing(shared: Scene, words: list[str], to
     write(shared, "bad.yaml", probes)
     one = "\nprobes: {alive: {redis: PING}}\nsteps: [{fault: %s}]\n"
     write(shared, "elsewhere.yaml", one % "kill, service: kafka")
+    twice = "[{fault: pause, service: redis}, {fault: pause, service: redis}]"
+    write(shared, "twice.yaml", f"\nprobes: {{alive: {{redis: PING}}}}\nsteps: [{{parallel: {twice}}}]\n")
     write(shared, "here.yaml", one % "partition, service: redis, with: {from: kafka}")
     said = shared.envctl("chaos", "run", *words, exits=2)
     assert told in said.err
     nothing_in_force(shared)
     assert (shared.folder / "precious.txt").read_text() == "do not lose me\n"
+
+
+def test_what_is_in_force_already_is_told_before_anything_is_hurt(shared: Scene) -> None:
+    """Exit code 2; which, by its id. Healed, the scenario goes."""
+    before = shared.envctl("chaos", "pause", "postgres", "--for", "1h", "--detach", "--json").events[-1]["id"]
+    text = "probes: {alive: {command: 'true'}}\nsteps: [{fault: restart, service: postgres}]\n"
+    file = str(write(shared, "after.yaml", text))
+    said = shared.envctl("chaos", "run", file, exits=2)
+    assert f"{before} is in force on postgres for" in said.err
+    assert f"`envctl chaos heal {before}` first" in said.err
+    assert [fault["id"] for fault in in_force(shared)] == [before]
+    shared.envctl("chaos", "heal", before)
 
 
 def test_the_list_tells_those_that_ship_from_ones_own(shared: Scene) -> None:

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import threading
 from typing import TYPE_CHECKING
 
 import pytest
 
+from envctl.chaos.injecting import Wish, inject
+from envctl.errors import ConfigurationError, UsageError
 from envctl.scenarios import history
 from envctl.scenarios.verdict import Outcome
-from tests.unit.chaos.toys import BEFORE
+from tests.unit.chaos.toys import BEFORE, Scribble
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from envctl.journal import Entry
     from envctl.scenarios.calls import Chaos
     from envctl.scenarios.verdict import ScenarioVerdict
     from tests.unit.chaos.toys import ToyWard
@@ -173,7 +177,7 @@ def test_a_fault_that_does_not_bite_ends_the_run(run: Callable[..., ScenarioVerd
 
 
 def test_what_stands_in_the_way_of_another_ends_the_run(run: Callable[..., ScenarioVerdict]) -> None:
-    """Two of the same on one service, at once."""
+    """Two of the same on one service, where the clock decides whether they meet."""
     verdict = run(
         """
 probes:
@@ -181,13 +185,66 @@ probes:
 steps:
   - fault: scribble
     service: redis
+    for: 1h
     while:
+      - wait: 1ms
       - {fault: scribble, service: redis}
 """,
         looks=LOOKS,
     )
     assert verdict.outcome is Outcome.ABORTED
     assert "is in force there" in verdict.reasons[0]
+
+
+@pytest.mark.parametrize(
+    ("steps", "told"),
+    [
+        ("{parallel: [%s, %s]}", "steps.0.parallel.1: scribble on redis: scribble on redis (steps.0.parallel.0) is"),
+        ("{parallel: [{serial: [%s, {wait: 1s}]}, %s]}", "(steps.0.parallel.0.serial.0) is in force"),
+        ("{fault: scribble, service: redis, while: [{wait: 1ms}, {repeat: 2, steps: [%s]}]}", "holds files"),
+        ("{fault: scribble, service: redis, for: 1h, while: [%s]}", "holds files; put them one after the other"),
+        ("{parallel: [{fault: gag, service: redis, with: {thing: a}}, %s]}", "in the `while` of scribble on redis"),
+        ("{fault: gag, service: redis, with: {thing: a}, while: [%s]}", "gag on redis keeps it from answering"),
+    ],
+)
+def test_faults_that_would_meet_are_refused_before_anything_is_hurt(
+    run: Callable[..., ScenarioVerdict], ward: ToyWard, steps: str, told: str
+) -> None:
+    """Whatever the clock says; with both places."""
+    text = ONE[: ONE.index("steps:")] + f"steps:\n  - {steps.replace('%s', '{fault: scribble, service: redis}')}\n"
+    with pytest.raises(ConfigurationError, match=re.escape(told)):
+        run(text, looks=LOOKS)
+    assert ward.journal.history() == []
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        "{parallel: [%s, {fault: scribble, service: postgres, for: 10ms}]}",
+        "{parallel: [%s, {serial: [{wait: 1s}, %s]}]}",
+        "{serial: [%s, %s]}",
+        "{fault: scribble, service: redis, with: {thing: a}, while: [{fault: gag, service: redis, for: 10ms}]}",
+    ],
+)
+def test_faults_that_do_not_meet_for_certain_are_run(run: Callable[..., ScenarioVerdict], steps: str) -> None:
+    """On other services, at other times, or of other things, the one that silences later."""
+    some = steps.replace("%s", "{fault: scribble, service: redis, for: 10ms}")
+    assert run(ONE[: ONE.index("steps:")] + f"steps:\n  - {some}\n", looks=LOOKS).wounds
+
+
+@pytest.mark.parametrize("about", ["", "services: [postgres]\n", "recovery: {services: [postgres]}\n"])
+def test_what_is_in_force_before_is_told_before_anything_is_hurt(
+    run: Callable[..., ScenarioVerdict], ward: ToyWard, about: str
+) -> None:
+    """Which, by its id, and what to do; on what the scenario names, and on nothing else."""
+    service = "postgres" if about else "redis"
+    with inject(ward, Scribble(), service, Wish()) as before:
+        with pytest.raises(UsageError, match=f"{before.id} is in force on {service}") as refused:
+            run(about + ONE, looks=LOOKS)
+        assert f"`envctl chaos heal {before.id}` first" in refused.value.advice
+        assert {line["id"] for line in ward.journal.history()} == {before.id}
+    with inject(ward, Scribble(), "postgres", Wish()):
+        assert run(ONE, looks=LOOKS).held
 
 
 def test_what_is_not_well_again_in_time_is_told(run: Callable[..., ScenarioVerdict]) -> None:
@@ -275,6 +332,23 @@ def test_ctrl_c_heals_and_writes_the_history(chaos: Chaos, ward: ToyWard, writte
     pressing.join()
     [told] = ward.folder.path.glob("scenarios/*.jsonl")
     assert history.read(told)[-1]["outcome"] == "aborted"
+    assert "fault.healed" in {line["event"] for line in history.read(told)}
+
+
+def test_a_fault_that_was_broken_off_as_it_was_written_down_is_in_the_history(
+    chaos: Chaos, ward: ToyWard, written: Callable[..., object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody had been told yet that it was planned; it was healed all the same."""
+    save = ward.journal.save
+
+    def broken_off(entry: Entry) -> Entry:
+        save(entry)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ward.journal, "save", broken_off)
+    with pytest.raises(KeyboardInterrupt):
+        chaos.run(str(written(ONE, looks=LOOKS)))
+    [told] = ward.folder.path.glob("scenarios/*.jsonl")
     assert "fault.healed" in {line["event"] for line in history.read(told)}
 
 
