@@ -19,7 +19,7 @@ from envctl.errors import Busy, Interrupted, StateFolderError
 from envctl.events import listening
 from envctl.locks import file_lock
 from envctl.state import Pins, StateFolder, state_root
-from envctl.waiting import in_parallel
+from envctl.waiting import Deadline, in_parallel
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 HOLD = """
 import sys
 from envctl.state import StateFolder
-with StateFolder("shop").locked(5):
+with StateFolder("shop").locked(30):
     print("held", flush=True)
     sys.stdin.read()
 """
@@ -292,14 +292,14 @@ def test_a_lock_is_had_as_soon_as_its_holder_lets_go(holder: subprocess.Popen[st
     """Whoever waits goes on without a further wish."""
     assert holder.stdin
     holder.stdin.close()
-    with StateFolder("shop").locked(5):
+    with StateFolder("shop").locked(30):
         assert (StateFolder("shop").path / "lock").read_text() == str(os.getpid())
 
 
 def test_a_lock_dies_with_its_holder(holder: subprocess.Popen[str]) -> None:
     """SIGKILL leaves no lock behind."""
     holder.send_signal(signal.SIGKILL)
-    with StateFolder("shop").locked(5):
+    with StateFolder("shop").locked(30):
         pass
 
 
@@ -313,7 +313,7 @@ def test_a_lock_is_not_inherited_by_programs_that_the_holder_starts(folder: Stat
     """A child that outlives the holder does not hold the environment."""
     with folder.locked(0):
         child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    with child, folder.locked(1):
+    with child, folder.locked(30):
         pass
 
 
@@ -322,7 +322,7 @@ def test_the_holder_may_delete_the_folder_while_others_wait(folder: StateFolder)
     order: list[str] = []
 
     def wait() -> None:
-        with folder.locked(10):
+        with folder.locked(30):
             order.append("waiter")
             folder.save(Pins())
 
@@ -331,7 +331,7 @@ def test_the_holder_may_delete_the_folder_while_others_wait(folder: StateFolder)
         waiter.start()
         order.append("holder")
         folder.remove()
-    waiter.join(10)
+    waiter.join(30)
 
     assert order == ["holder", "waiter"]
     assert folder.path.is_dir()
@@ -362,7 +362,9 @@ def test_deletion_and_locking_at_once_never_fail(folder: StateFolder) -> None:
 
     def take_down() -> None:
         try:
-            for _ in range(30):
+            turns, patience = 0, Deadline(60)
+            while turns < 30 or not (held or patience.passed):
+                turns += 1
                 with folder.locked(10):
                     folder.save(Pins())
                     folder.remove()
@@ -372,7 +374,7 @@ def test_deletion_and_locking_at_once_never_fail(folder: StateFolder) -> None:
     outcomes = in_parallel({"down": take_down, "up": come_and_go, "other up": come_and_go})
     assert outcomes == dict.fromkeys(outcomes)
     assert held
-    assert open_files() == files
+    assert open_files() <= files
 
 
 def test_a_lock_that_cannot_be_kept_leaves_no_open_file(folder: StateFolder) -> None:
@@ -383,7 +385,7 @@ def test_a_lock_that_cannot_be_kept_leaves_no_open_file(folder: StateFolder) -> 
             with pytest.raises(Busy), folder.locked(0):
                 pass
 
-        assert open_files() == before
+        assert open_files() <= before
 
 
 def test_any_file_can_be_a_lock(tmp_path: Path) -> None:
