@@ -54,7 +54,7 @@ def in_force(ward: ToyWard, service: str) -> None:
 def test_it_heals_when_the_time_is_over(ward: ToyWard) -> None:
     """Not before."""
     with watched(ward):
-        injection = inject(ward, Scribble(), "redis", Wish(duration=0.5))
+        injection = inject(ward, Scribble(), "redis", Wish(duration=3))
         assert ward.server().read("word.txt") == "broken"
         until(lambda: in_force(ward, "redis"), PATIENCE, "healed")
         assert injection.left == 0
