@@ -31,7 +31,7 @@ from envctl.site import Dice
 from envctl.waiting import TimedOut, until
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from envctl.chaos.ward import Ward
     from envctl.site import Site
@@ -45,13 +45,15 @@ LONGEST = 24 * 3600.0
 @dataclass(frozen=True, slots=True)
 class Wish:
     """What is asked for besides the fault itself: how long it may last in seconds, the run's seed, the choices of an
-    earlier run that are to be made again, and a process with whose death it ends (see `engine.owner`).
+    earlier run that are to be made again, a process with whose death it ends (see `engine.owner`), and what is to be
+    called as it begins to act.
     """
 
     duration: float = DURATION
     seed: int | None = None
     replayed: Mapping[str, Any] | None = None
     holder: str = ""
+    acting: Callable[[], None] = lambda: None
 
 
 def seed_wanted(seed: object) -> str:
@@ -197,6 +199,7 @@ def _planned(ward: Ward, fault: Fault, site: Site, wish: Wish) -> Entry:
 def _applied(ward: Ward, entry: Entry, fault: Fault, site: Site, wish: Wish) -> Entry:
     """Act, and measure that it took effect."""
     wanted, advice = f"{fault.name} on {site.name}", "what it had done is undone; `envctl status` shows what is there"
+    wish.acting()
     try:
         fault.apply(site, entry.plan)
         now_running = site.engine.container(site.container.id)

@@ -35,7 +35,8 @@ class Notes:
         self._began = time.monotonic()
         self._lock = threading.Lock()
         self._ended: tuple[Outcome, str] | None = None
-        self._in_force: dict[str, str] = {}
+        self._meant: set[str] = set()
+        self._in_force: dict[str, tuple[str, float]] = {}
         self._wounds: list[Wound] = []
         self._intended: set[tuple[str, str, object]] = set()
         self._lifting: Deadline | None = None
@@ -81,28 +82,35 @@ class Notes:
             raise Stopped
 
     @contextmanager
-    def in_force(self, place: str, what: str, recovering: Recovering) -> Iterator[None]:
-        """A fault is, in this block, or is about to be; after the last one `recovering` begins."""
+    def meant(self, place: str, recovering: Recovering) -> Iterator[None]:
+        """A fault is in force in this block, or is about to be; after the last one `recovering` begins."""
         with self._lock:
             recovering.end()
-            self._in_force[place] = what
+            self._meant.add(place)
         try:
             yield
         finally:
             with self._lock:
-                del self._in_force[place]
-                if not self._in_force and self._lifting is not None:
+                self._meant.discard(place)
+                self._in_force.pop(place, None)
+                if not self._meant and self._lifting is not None:
                     recovering.begin(self._lifting, tuple(dict.fromkeys(wound.service for wound in self._wounds)))
+
+    def acting(self, place: str, what: str) -> None:
+        """A fault takes effect from now on."""
+        with self._lock:
+            self._in_force[place] = (what, self.clock)
 
     def lifting(self) -> None:
         """A fault is taken away from now on."""
         with self._lock:
             self._lifting = Deadline(self.scenario.recovery.within)
 
-    def wounded(self, fault: str, service: str, identity: str) -> None:
-        """A fault has taken effect."""
+    def wounded(self, place: str, fault: str, service: str, identity: str) -> None:
+        """A fault has taken effect, as was seen."""
         with self._lock:
-            self._wounds.append(Wound(fault, service, identity, self.clock, self.clock))
+            _, began = self._in_force[place]
+            self._wounds.append(Wound(fault, service, identity, began, self.clock))
 
     def healed(self, identity: str, problem: str = "") -> None:
         """It is over."""
@@ -115,13 +123,16 @@ class Notes:
     def hurting(self) -> tuple[str, ...]:
         """The faults in force, in words."""
         with self._lock:
-            return tuple(self._in_force.values())
+            return self._hurting()
+
+    def _hurting(self) -> tuple[str, ...]:
+        return tuple(what for what, _ in self._in_force.values())
 
     def answered(self, probe: Probe, role: Role, answer: Answer, since: tuple[str, ...] = ()) -> None:
         """A probe did, which was asked when the faults `since` were in force; a rule may end the run for it."""
-        hurting = tuple(dict.fromkeys([*since, *self.hurting()]))
         with self._lock:
-            at = self.clock
+            # In one look: nothing is told of that began later.
+            at, hurting = self.clock, tuple(dict.fromkeys([*since, *self._hurting()]))
             tolerated = probe.tolerate if role is Role.DURING else 0
             before = self._tallies.get((probe.name, role)) or Tally(probe.name, str(role), tolerated=tolerated)
             after = replace(before, asked=before.asked + 1, slowest=max(before.slowest, answer.seconds))

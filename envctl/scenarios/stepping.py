@@ -154,12 +154,13 @@ class Stepping:
         name, notes = spot.name(step), self._notes
         fault, seconds = make(step.fault, step.service, step.given, lasting(step, notes.scenario))
         seed = self._whole(f"{name}.seed", 0, _SEEDS - 1)
-        wish = Wish(seconds, seed, dict(self._of_faults.get(name, {})), owner.this_process())
+        chosen, holder = dict(self._of_faults.get(name, {})), owner.this_process()
+        wish = Wish(seconds, seed, chosen, holder, acting=lambda: notes.acting(name, str(step)))
         try:
-            with notes.in_force(name, str(step), self._recovering):
+            with notes.meant(name, self._recovering):
                 notes.intend(step.fault, step.service, seed)
                 injection = inject(self._ward, fault, step.service, wish)
-                notes.wounded(step.fault, step.service, injection.id)
+                notes.wounded(name, step.fault, step.service, injection.id)
                 what = {"id": injection.id, "fault": step.fault, "service": step.service}
                 how = {"parameters": fault.parameters(), "seed": seed, "choices": injection.choices}
                 self._say("fault", step, spot, **what, **how)

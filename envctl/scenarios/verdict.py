@@ -32,7 +32,7 @@ _MEANING = {
 
 @dataclass(frozen=True, slots=True)
 class Wound:
-    """One fault: seconds from the run's start to its taking effect and to its end; `problem` where it was lost."""
+    """One fault: seconds from the run's start to when it began to act and to its end; `problem` where it was lost."""
 
     fault: str
     service: str

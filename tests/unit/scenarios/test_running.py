@@ -7,12 +7,13 @@ import os
 import re
 import signal
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from envctl.chaos.injecting import Wish, inject
 from envctl.errors import ConfigurationError, UsageError
+from envctl.events import listening
 from envctl.scenarios import history
 from envctl.scenarios.verdict import Outcome
 from tests.unit.chaos.toys import BEFORE, Scribble
@@ -106,6 +107,38 @@ steps:
     assert "none is allowed" in verdict.reasons[0]
     assert "during scribble on redis: broken instead of 'whole'" in verdict.reasons[0]
     assert run(text % 1000, looks=LOOKS).outcome is Outcome.HELD
+
+
+def test_a_failure_is_told_with_what_was_in_force_and_not_with_what_came_later(
+    run: Callable[..., ScenarioVerdict], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that only looks yet has hurt nobody."""
+    failed, plan = threading.Event(), Scribble.plan
+
+    def late(*given: Any) -> dict[str, Any]:  # noqa: ANN401 - as `plan`
+        assert failed.wait(60)
+        return plan(*given)
+
+    def hear(event: str, data: dict[str, object]) -> None:
+        del data
+        if event == "probe.failed":
+            failed.set()
+
+    monkeypatch.setattr(Scribble, "plan", late)
+    text = """
+probes:
+  never: {python: "looks.py:never", roles: [during], every: 10ms, tolerate: 9999}
+steps:
+  - {fault: scribble, service: redis, for: 300ms}
+"""
+    with listening(hear):
+        verdict = run(text, looks=LOOKS)
+    [tally], [wound] = verdict.tallies, verdict.wounds
+    assert tally.first_at is not None
+    assert tally.first_at < wound.began
+    assert tally.first_during == ()
+    told = next(line for line in history.read(verdict.history) if line["event"] == "probe.failed")
+    assert told["during"] == []
 
 
 def test_a_probe_that_is_right_too_late_fails(run: Callable[..., ScenarioVerdict]) -> None:
