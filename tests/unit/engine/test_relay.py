@@ -43,17 +43,12 @@ class Relaid:
             made = socket.create_connection(("127.0.0.1", self.port), 10)
         except OSError as error:
             raise NotReady(str(error)) from error
-        try:
+        with suppress(OSError):
             made.sendall(b"hello")
-            if made.recv(100) != b"hello":
-                raise NotReady("closed")
-        except OSError as error:
-            made.close()
-            raise NotReady(str(error)) from error
-        except NotReady:
-            made.close()
-            raise
-        return made
+            if made.recv(100) == b"hello":
+                return made
+        made.close()
+        raise NotReady("closed")
 
     def tell(self, act: str, *probes: dict[str, Any], seconds: float = 60, **effects: object) -> dict[str, Any]:
         """What came of an order."""
