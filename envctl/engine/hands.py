@@ -105,7 +105,8 @@ class Hands:
         environment: Mapping[str, str] | None = None,
         timeout: float = _LONGEST,
     ) -> ExecResult:
-        """Run a command in a container, by default as root, and wait for it; secrets go into `environment`.
+        """Run a command in a container, by default as root, and wait for it; secrets go into `environment`. A busy
+        engine (20.10) loses all that it says once in some hundreds.
 
         Raises:
             NotReady: it has not ended within `timeout` seconds; it runs on, if its container does.
@@ -160,9 +161,12 @@ class Hands:
         """
         return self._sidecars.get(environment, WITNESS).pid
 
-    def operate(self, environment: str, command: Sequence[str]) -> ExecResult:
-        """Run a command in the surgeon and wait for it."""
-        return self.execute(self.surgeon(environment), command)
+    def operate(
+        self, environment: str, command: Sequence[str], variables: Mapping[str, str] | None = None
+    ) -> ExecResult:
+        """Run a command in the surgeon and wait for it; secrets go into its environment, `variables`."""
+        told = self.operation(environment, "commands.run", command=list(command), variables=dict(variables or {}))
+        return ExecResult(told["code"], told["output"])
 
     def operation(self, environment: str, name: str, /, **arguments: object) -> Any:  # noqa: ANN401 - its JSON
         """Run `module.function` of `envctl.engine.operations` in the surgeon; what it returned.
@@ -175,17 +179,18 @@ class Hands:
         """
         return self._operating.call(environment, name, arguments)
 
-    def operate_python(self, environment: str, program: str, *arguments: object) -> Any:  # noqa: ANN401 - its JSON
-        """Run a Python program (standard library's smallest part) in the surgeon; what it printed, read as JSON.
+    def ask(self, environment: str, command: Sequence[str], variables: Mapping[str, str] | None = None) -> Any:  # noqa: ANN401
+        """Run a command in the surgeon; its last line, read as JSON.
 
         Raises:
-            NotReady: it failed; with its last line.
+            NotReady: it failed, or said nothing; with its last line.
 
         """
-        done = self.operate(environment, ["python3", "-c", program, *map(str, arguments)])
-        if done.exit_code:
-            raise NotReady(done.output.strip().rpartition("\n")[2] or f"exit code {done.exit_code}")
-        return json.loads(done.output or "null")
+        done = self.operate(environment, command, variables)
+        last = done.output.strip().rpartition("\n")[2]
+        if done.exit_code or not last:
+            raise NotReady(last or f"the program ended with code {done.exit_code}")
+        return json.loads(last)
 
     def abilities(self, environment: str) -> Abilities:
         """What the engine's kernel can do to networks, tried out (see `doctor.kernel_probe`): name → able, what the
@@ -195,7 +200,7 @@ class Hands:
         if surgeon not in self._abilities:
             self._abilities |= self._noted()
         if surgeon not in self._abilities:
-            self._abilities[surgeon] = self.operate_python(environment, _TRY, PROGRAM.read_text())
+            self._abilities[surgeon] = self.ask(environment, ["python3", "-c", _TRY, PROGRAM.read_text()])
             self._note({surgeon: self._abilities[surgeon]})
         return self._abilities[surgeon]
 

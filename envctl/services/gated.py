@@ -61,9 +61,6 @@ def ask(site: Site, record: JSON, gate: str, verb: str, *arguments: object) -> J
         arguments = (next(iter(site.service.ports.values())), pid, record["seconds"], *arguments)
     command = inside(pid, "python3", "-c", program(gate), verb, record["gate"], *arguments)
     done = site.hands.operate(site.environment, command)
-    if not done.exit_code and not done.output:
-        # A busy engine (20.10) loses, once in many hundreds, all that a command said; a gate may be asked twice.
-        done = site.hands.operate(site.environment, command)
     last = done.output.strip().rpartition("\n")[2]
     if verb == "begin" and done.exit_code and last.startswith("OSError: nft"):
         raise FaultUnfit("nftables in the engine's kernel, with redirect and reject", last, "use pause or stop")

@@ -4,7 +4,6 @@ this can read.
 
 from __future__ import annotations
 
-import json
 import secrets
 import time
 from types import MappingProxyType
@@ -119,16 +118,5 @@ def timed(act: Callable[[], object]) -> float:
 
 
 def _run(site: Site, pid: int, *arguments: object) -> JSON:
-    """Run the gate's program in the network namespace of that process; what it says, now or, where a busy engine lost
-    that, when it is asked for its state.
-
-    Raises:
-        NotReady: it failed; with its last line.
-
-    """
-    done = site.hands.operate(site.environment, inside(pid, "python3", "-c", program(_PROGRAM), *arguments))
-    if not done.exit_code and not done.output and arguments[0] != "state":
-        return _run(site, pid, "state", arguments[1])
-    if done.exit_code or not done.output:
-        raise NotReady(done.output.strip().rpartition("\n")[2] or f"the gate ended with code {done.exit_code}")
-    return dict(json.loads(done.output.rpartition("\n")[2]))
+    """Run the gate's program in the network namespace of that process; what it says. Raises as `Hands.ask`."""
+    return dict(site.hands.ask(site.environment, inside(pid, "python3", "-c", program(_PROGRAM), *arguments)))

@@ -11,11 +11,10 @@ import pytest
 
 import envctl
 from envctl.catalog import FAULTS, SERVICES
+from envctl.chaos.ward import Ward
 from envctl.errors import FaultUnfit
 from envctl.faults.fault import options
 from envctl.faults.network.namespace import InNamespace
-from envctl.protocols import NotReady
-from envctl.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,16 +57,10 @@ def running(tmp_path_factory: pytest.TempPathFactory, engine: docker.DockerClien
 def picture(engine: docker.DockerClient, environment: str, service: str) -> str:
     """What there is in a service's network."""
     pid = engine.api.inspect_container(f"envctl-{environment}-{service}-1")["State"]["Pid"]
-    surgeon = engine.containers.get(f"envctl-{environment}-surgeon")
-
-    def look() -> str:
-        seen = str(surgeon.exec_run(["sh", "-c", PICTURE], environment={"PID": str(pid)}).output.decode())
-        # Docker's own rules for names are part of every picture; a busy engine (20.10) may lose what a command said.
-        if "DOCKER_OUTPUT" not in seen:
-            raise NotReady("nothing was said")
-        return seen
-
-    return until(look, 60, "a look at the network")
+    seen = Ward(environment).hands.operate(environment, ["sh", "-c", PICTURE], {"PID": str(pid)}).output
+    # Docker's own rules for names are part of every picture.
+    assert "DOCKER_OUTPUT" in seen
+    return seen
 
 
 @pytest.mark.parametrize("service", SERVICES)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from envctl.catalog import FAULTS
+from envctl.chaos.ward import Ward
 from envctl.scenarios.verdict import Outcome
 from envctl.waiting import TimedOut
 from tests.contracts.arranged import ARRANGED
@@ -105,16 +106,16 @@ def leftovers(engine: docker.DockerClient, environment: str) -> dict[str, list[s
     same before and after. The surgeon, and the witness, stay for the next fault.
     """
     running = engine.containers.list(filters={"label": f"envctl.environment={environment}"})
-    surgeon = next(one for one in running if one.name.endswith("-surgeon"))
+    hands = Ward(environment).hands
     found = {"helpers": sorted(one.name for one in running if not one.name.endswith(_STAYING))}
     for one in running:
         if not one.name.endswith(_STAYING):
             pid = engine.api.inspect_container(one.id)["State"]["Pid"]
             command = ["nsenter", f"--net=/proc/{pid}/ns/net", "sh", "-c", _LOOK]
-            code, (out, err) = surgeon.exec_run(command, demux=True)
-            assert code == 0, f"{one.name} (pid {pid}): {(err or b'').decode()}"
+            done = hands.operate(environment, command)
+            assert done.exit_code == 0, f"{one.name} (pid {pid}): {done.output}"
             # Docker's DNS has other ports after each start.
-            found[one.name] = re.sub(r"(:|sport )\d{4,5}", r"\1N", (out or b"").decode()).splitlines()
+            found[one.name] = re.sub(r"(:|sport )\d{4,5}", r"\1N", done.output).splitlines()
     return found
 
 

@@ -131,7 +131,7 @@ class Redirect:
 def begin(name: str, way: Redirect, serve: Callable[[], None], close: Callable[[], dict[str, int] | None]) -> None:
     """Put a gate up, and leave it to itself: `serve` until that ends or SIGTERM comes, then `close`, which may say what
     was counted. The process that calls says the gate's port and how many connections were `cut`, and ends. It may be
-    called twice: a busy engine loses, once in many hundreds, all that a command said.
+    called twice, as every operation may.
     """
     if standing.alive(name):
         sys.stdout.write(json.dumps(standing.facts(name).get("begun", {})))

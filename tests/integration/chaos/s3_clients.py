@@ -64,7 +64,6 @@ def network(env: Environment) -> tuple[str, str]:
     """The rules and the listening sockets in the server's network namespace."""
     one = Ward(env.name).site("minio")
     pid = one.hands.pid(one.container.id)
-    # At once: a busy engine loses something that a command said, once in many hundreds.
     look = 'rules=$(nft -s list ruleset 2>/dev/null) && all=$(ss -Hltn) && printf "%s\\n----\\n%s" "$rules" "$all"'
     found = until(lambda: _said(one, inside(pid, "sh", "-c", look)), PATIENCE, "the rules")
     rules, _, sockets = found.partition("----")

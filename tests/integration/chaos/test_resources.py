@@ -285,12 +285,12 @@ def test_an_environment_that_is_torn_down_takes_everything_along(
         env.chaos.cpu_starve("minio")
         env.chaos.memory_pressure("postgres")
         tokens = [entry.plan["token"] for entry in env.chaos.status()]
-        assert all(_processes_with(token) for token in tokens)
+        assert all(_processes_named(token) for token in tokens)
         containers = engine.api.containers(all=True, filters={"label": f"envctl.environment={name}"})
         assert len(containers) == 4
         env.down()
     assert engine.api.containers(all=True, filters={"label": f"envctl.environment={name}"}) == []
-    eventually(lambda: _equal([_processes_with(token) for token in tokens], [[]] * 3))
+    eventually(lambda: _equal([_processes_named(token) for token in tokens], [[]] * 3))
     assert [path for one in containers for path in Path("/sys/fs/cgroup").glob(f"**/{one['Id']}")] == []
     assert _processes_with(f"--environment\0{name}") == []
 
@@ -328,6 +328,12 @@ def _read(path: str) -> str:
 def _processes_with(word: str) -> list[str]:
     found = ((path.parent.name, _read(str(path))) for path in Path("/proc").glob("[0-9]*/cmdline"))
     return [pid for pid, line in found if word in line]
+
+
+def _processes_named(token: str) -> list[str]:
+    """Children in the surgeon wear their token as their name, of which the kernel keeps 15 bytes."""
+    found = ((path.parent.name, _read(str(path))) for path in Path("/proc").glob("[0-9]*/comm"))
+    return [pid for pid, name in found if name.strip() == f"e-{token}"[:15]]
 
 
 def _done_within(future: Any, seconds: float) -> bool:  # noqa: ANN401 - concurrent.futures' own

@@ -15,7 +15,6 @@ from envctl.engine.gates import inside
 from envctl.errors import ConfigurationError, FaultConflict
 from envctl.faults.ways.fail_requests import FailRequests
 from envctl.protocols import NotReady
-from envctl.waiting import until
 
 if TYPE_CHECKING:
     import subprocess
@@ -50,13 +49,7 @@ def _network(env: Environment) -> str:
     site = Ward(env.name).site("spark-connect")
     pid = site.hands.pid(site.container.id)
     look = inside(pid, "sh", "-c", 'rules=$(nft -s list ruleset 2>/dev/null) && echo "$rules"')
-
-    def said() -> str:
-        if not (output := site.hands.operate(env.name, look).output):
-            raise NotReady("a busy engine loses what a command said, once in many hundreds")
-        return output
-
-    return until(said, 60, "the rules")
+    return site.hands.operate(env.name, look).output
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,6 @@ They are of the tests' own identity, so that what the server reserves for superu
 
 from __future__ import annotations
 
-import json
 import secrets
 from contextlib import ExitStack, suppress
 from types import MappingProxyType
@@ -145,16 +144,6 @@ def _free(site: Site, tries: int) -> tuple[int, str]:
 
 
 def _run(site: Site, where: list[str], *arguments: object) -> JSON:
-    """Run the program; what it says, now or, where a busy engine lost that, when it is asked for its state.
-
-    Raises:
-        NotReady: it failed; with its last line.
-
-    """
+    """Run the program; what it says. Raises as `Hands.ask`."""
     command = [*where, "python3", "-c", program("postgres_crowd"), *map(str, arguments)]
-    done = site.hands.operate(site.environment, command)
-    if not done.exit_code and not done.output and arguments[0] != "state":
-        return _run(site, where, "state", arguments[1])
-    if done.exit_code or not done.output:
-        raise NotReady(done.output.strip().rpartition("\n")[2] or f"the crowd ended with code {done.exit_code}")
-    return dict(json.loads(done.output.rpartition("\n")[2]))
+    return dict(site.hands.ask(site.environment, command))

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 from envctl.engine.gates import inside, program
-from envctl.protocols import NotReady
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -45,16 +43,6 @@ def _run(
     arguments: Sequence[object] = (),
     login: Mapping[str, str] | None = None,
 ) -> JSON:
-    """What it says, now or, where a busy engine lost that, when it is asked for its state.
-
-    Raises:
-        NotReady: it failed; with its last line.
-
-    """
+    """What it says. Raises as `Hands.ask`."""
     command = [*where, "python3", "-c", program(name), verb, mark, *map(str, arguments)]
-    done = site.hands.execute(site.hands.surgeon(site.environment), command, environment=login)
-    if not done.exit_code and not done.output and verb != "state":
-        return _run(site, where, name, "state", mark)
-    if done.exit_code or not done.output:
-        raise NotReady(done.output.strip().rpartition("\n")[2] or f"{name} ended with code {done.exit_code}")
-    return dict(json.loads(done.output.rpartition("\n")[2]))
+    return dict(site.hands.ask(site.environment, command, login))

@@ -35,8 +35,9 @@ def written(site: Site, server: Conversation, size: int) -> set[Key] | None:
     if more > _LARGEST:
         return None
     folder = "/".join(text(server.ask("CONFIG", "GET", name)[1]) for name in ("dir", "appenddirname"))
-    script = f'tail -qc {more} "$(ls -t {folder}/*.incr.aof | head -1)" | base64 -w0'
-    done = site.hands.execute(site.container.id, ["sh", "-c", script])
+    root = f"/proc/{site.hands.pid(site.container.id)}/root"
+    script = f'tail -qc {more} "$(ls -t {root}{folder}/*.incr.aof | head -1)" | base64 -w0'
+    done = site.hands.operate(site.environment, ["sh", "-c", script])
     if done.exit_code:
         return None
     found: set[Key] = set()
