@@ -24,7 +24,12 @@ def look(pid: int, controller: str) -> dict[str, Any]:
 
 def again(group: dict[str, Any], controller: str) -> dict[str, str]:
     """The limits as they are now; none where the group is gone."""
-    return _read(group, controller) if cgroups.is_there(group) else {}
+    try:
+        return _read(group, controller) if cgroups.is_there(group) else {}
+    except OSError:
+        if cgroups.is_there(group):
+            raise
+        return {}
 
 
 def impose(
@@ -45,12 +50,14 @@ def lift(group: dict[str, Any], limits: dict[str, str], token: str) -> bool:
 
 def restore(group: dict[str, Any], limits: dict[str, str]) -> bool:
     """Write what was recorded where it differs."""
-    if not cgroups.is_there(group):
-        return False
-    for file, value in limits.items():
-        if cgroups.read(group, file) != value:
-            cgroups.write(group, file, value)
-    return True
+    try:
+        for file, value in limits.items() if cgroups.is_there(group) else ():
+            if cgroups.read(group, file) != value:
+                cgroups.write(group, file, value)
+    except OSError:
+        if cgroups.is_there(group):
+            raise
+    return cgroups.is_there(group)
 
 
 def _read(group: dict[str, Any], controller: str) -> dict[str, str]:
