@@ -140,11 +140,12 @@ def _heal(
     def over(stage: Stage, evidence: dict[str, Any], problem: str = "") -> Healed:
         ms = round(clock.elapsed * 1000)
         proof = {**entry.evidence, "healed": evidence, "healed_ms": ms}
-        ward.journal.close(replace(entry, evidence=proof), stage, problem)
+        # Before it is out of the journal: who waits for that finds in the history how it ended.
         if stage is Stage.LOST:
             ward.journal.say("fault.lost", entry, ms=ms, reason=problem)
         else:
             ward.journal.say("fault.healed", entry, ms=ms, evidence=evidence)
+        ward.journal.close(replace(entry, evidence=proof), stage, problem)
         return Healed(entry.id, entry.fault, entry.service, stage, ms, evidence, problem)
 
     ward.journal.say("fault.healing", entry)
