@@ -50,6 +50,6 @@ class _Handler:
         self.received.append(number)
         presses = self.received.count(signal.SIGINT)
         if len(self.received) == 1 or presses >= _FORCED:
-            raise KeyboardInterrupt
+            raise KeyboardInterrupt(signal.Signals(number).name)
         if number == signal.SIGINT:
             os.write(2, _PATIENCE)  # print is not safe here: the signal may have come in the middle of one

@@ -69,7 +69,18 @@ class Notes:
         with self._lock:
             if self._ended is None:
                 self._ended = (outcome, reason)
+            elif outcome is Outcome.NOT_RECOVERED and self._ended[0] is Outcome.ABORTED:
+                # What could not be healed is worse than whatever ended the run.
+                self._ended = (outcome, f"{reason}; {self._ended[1]}")
         self.stop.set()
+
+    def broken_off(self, error: BaseException) -> None:
+        """End the run because of an error that is nobody's answer; a signal is told by its name."""
+        told = f"{type(error).__name__}: {error}".rstrip(": ")
+        if isinstance(error, KeyboardInterrupt):
+            name = str(error) or "SIGINT"
+            told = "Ctrl-C (SIGINT)" if name == "SIGINT" else name
+        self.end(Outcome.ABORTED, f"broken off by {told}")
 
     def require_going(self) -> None:
         """Return when the run goes on.

@@ -14,7 +14,7 @@ from envctl.scenarios.probing import Probing
 from envctl.scenarios.programs import Programs
 from envctl.scenarios.recovering import Recovering
 from envctl.scenarios.stepping import Stepping
-from envctl.scenarios.verdict import Outcome
+from envctl.scenarios.verdict import BrokenOff, Outcome
 from envctl.scenarios.watching import Watching
 from envctl.site import Dice
 
@@ -49,7 +49,12 @@ class Running:
         self._folder = str(loaded.functions.folder.absolute())
 
     def go(self) -> ScenarioVerdict:
-        """Run it. Whatever happens, everything that it hurt is healed, and its history is written."""
+        """Run it. Whatever happens, everything that it hurt is healed, and its history is written.
+
+        Raises:
+            BrokenOff: Ctrl-C, or a signal that the program takes for it; with the verdict.
+
+        """
         scenario, notes = self._scenario, self._notes
         self._history.say(
             "scenario.started",
@@ -69,12 +74,14 @@ class Running:
             with suppress(Stopped):
                 self._run(limit)
         except BaseException as error:
-            notes.end(Outcome.ABORTED, f"broken off: {type(error).__name__}: {error}".rstrip(": "))
-            raise
-        finally:
+            notes.broken_off(error)
             limit.cancel()
             verdict = self._close()
-        return verdict
+            if isinstance(error, KeyboardInterrupt):
+                raise BrokenOff(verdict) from error
+            raise
+        limit.cancel()
+        return self._close()
 
     def _run(self, limit: threading.Timer) -> None:
         self._prepare()

@@ -166,12 +166,24 @@ class Stepping:
                 self._say("fault", step, spot, **what, **how)
                 try:
                     self._meanwhile(step, injection, spot)
-                finally:
-                    self._heal(step, injection, spot)
+                except BaseException as error:
+                    # That it could not be healed, too, does not stand in its place.
+                    if not isinstance(error, Stopped | EnvctlError):
+                        notes.broken_off(error)
+                    try:
+                        self._heal(step, injection, spot)
+                    except EnvctlError as failure:
+                        self._failed(step, failure)
+                    raise
+                self._heal(step, injection, spot)
         except EnvctlError as error:
-            outcome = Outcome.NOT_RECOVERED if isinstance(error, HealFailed) else Outcome.ABORTED
-            notes.end(outcome, f"{step}: {error.wanted}: {error.found}" + _also(error))
+            self._failed(step, error)
             raise Stopped from error
+
+    def _failed(self, step: Hurt, error: EnvctlError) -> None:
+        """A fault could not be put in force, or not be healed: the run ends."""
+        outcome = Outcome.NOT_RECOVERED if isinstance(error, HealFailed) else Outcome.ABORTED
+        self._notes.end(outcome, f"{step}: {error.wanted}: {error.found}" + _also(error))
 
     def _meanwhile(self, step: Hurt, injection: Injection, spot: Spot) -> None:
         """What goes on while it is in force: its own steps, or the time that it has."""

@@ -116,6 +116,14 @@ class ScenarioVerdict:
         return "\n".join([head, *_columns(rows)])
 
 
+class BrokenOff(KeyboardInterrupt):
+    """A run was interrupted, and has ended as any other: everything is healed, and here is its `verdict`."""
+
+    def __init__(self, verdict: ScenarioVerdict) -> None:
+        self.verdict = verdict
+        super().__init__(str(verdict))
+
+
 def _columns(rows: Sequence[tuple[str, str]]) -> list[str]:
     """Each with its heading, which is said once for those that follow one another."""
     lines, before = [], ""

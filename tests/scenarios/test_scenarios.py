@@ -114,17 +114,33 @@ def test_what_does_not_hold_is_told_in_plain_words(shared: Scene) -> None:
     nothing_in_force(shared)
 
 
-def test_ctrl_c_heals_all_of_it(shared: Scene) -> None:
-    """Exit code 130; what it would have done at the end is done."""
-    told = shared.folder / "broken-off.jsonl"
-    program = shared.start("chaos", "run", str(write(shared, "long.yaml", LONG)), "--history", str(told))
+@pytest.mark.parametrize(("ending", "told"), [(signal.SIGINT, "Ctrl-C (SIGINT)"), (signal.SIGTERM, "SIGTERM")])
+def test_a_signal_ends_it_and_heals_all_of_it(shared: Scene, ending: signal.Signals, told: str) -> None:
+    """Exit code 130, and the verdict; what it would have done at the end is done."""
+    kept = shared.folder / f"{ending.name}.jsonl"
+    (shared.folder / "cleaned").unlink(missing_ok=True)
+    program = shared.start("chaos", "run", str(write(shared, "long.yaml", LONG)), "--history", str(kept))
     shared.eventually(lambda: both_bite(shared))
-    program.signal(signal.SIGINT)
-    program.finish(130)
+    program.signal(ending)
+    said = program.finish(130)
+    assert "ABORTED, it was ended early, and everything was healed" in said.out
+    assert f"why        broken off by {told}\n" in said.out
+    assert f"history    {kept};" in said.out
     nothing_in_force(shared)
     assert (shared.folder / "cleaned").exists()
-    last = history.read(told)[-1]
+    last = history.read(kept)[-1]
     assert (last["event"], last["outcome"]) == ("scenario.verdict", "aborted")
+
+
+def test_a_run_that_is_broken_off_ends_with_its_verdict_as_json_too(shared: Scene) -> None:
+    """One result, the last line."""
+    program = shared.start("chaos", "run", str(write(shared, "long.yaml", LONG)), "--json")
+    shared.eventually(lambda: both_bite(shared))
+    program.signal(signal.SIGINT)
+    last = program.finish(130).events[-1]
+    found = {key: last[key] for key in ("event", "ok", "exit_code", "outcome", "reasons")}
+    reasons = ["broken off by Ctrl-C (SIGINT)"]
+    assert found == {"event": "result", "ok": False, "exit_code": 130, "outcome": "aborted", "reasons": reasons}
 
 
 def test_a_run_that_is_killed_leaves_nothing_in_force(shared: Scene) -> None:

@@ -9,7 +9,7 @@ import click
 
 from envctl.cli import output
 from envctl.cli.options import Verb
-from envctl.errors import NoSuchEnvironment, UsageError
+from envctl.errors import Interrupted, NoSuchEnvironment, UsageError
 
 if TYPE_CHECKING:
     from envctl.cli.run import Run
@@ -34,16 +34,22 @@ def run_verb(
     """Run a scenario, and say whether what it claims held.
 
     SCENARIO is a name (`envctl chaos scenarios`), or the path of a YAML file. Everything is checked before anything is
-    hurt, and whatever is hurt is healed. Exit code 0 when it held, 1 when not, 2 when the file is wrong.
+    hurt, and whatever is hurt is healed. Exit code 0 when it held, 1 when not, 2 when the file is wrong, 130
+    when it was broken off.
     """
+    from envctl.scenarios.verdict import BrokenOff
+
     if scenario is None and replay is None:
         raise UsageError("a scenario, or --replay FILE", "neither", "`envctl chaos scenarios` lists those that ship")
-    with run.watching(plain=True), ExitStack() as stack:
-        env, made = _environment(run, scenario, replay, stack, bring_up=bring_up)
-        if made and history is None:
-            history = f"{made.name}.history.jsonl"
-        verdict = env.chaos.run(scenario, seed=seed, replay=replay, history=history)
-    code = 0 if verdict.held else 1
+    try:
+        with run.watching(plain=True), ExitStack() as stack:
+            env, made = _environment(run, scenario, replay, stack, bring_up=bring_up)
+            if made and history is None:
+                history = f"{made.name}.history.jsonl"
+            verdict = env.chaos.run(scenario, seed=seed, replay=replay, history=history)
+        code = 0 if verdict.held else 1
+    except BrokenOff as ended:
+        verdict, code = ended.verdict, Interrupted.exit_code
     if run.json:
         output.show_event("result", {"ok": verdict.held, "exit_code": code, **verdict.to_json()})
     run.say(str(verdict))

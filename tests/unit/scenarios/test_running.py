@@ -15,7 +15,7 @@ from envctl.chaos.injecting import Wish, inject
 from envctl.errors import ConfigurationError, UsageError
 from envctl.events import listening
 from envctl.scenarios import history
-from envctl.scenarios.verdict import Outcome
+from envctl.scenarios.verdict import BrokenOff, Outcome
 from tests.unit.chaos.toys import BEFORE, Scribble
 
 if TYPE_CHECKING:
@@ -301,8 +301,27 @@ def test_a_fault_that_cannot_be_healed_is_told(run: Callable[..., ScenarioVerdic
     assert "the disk is read-only" in verdict.reasons[0]
     [entry] = ward.journal.entries()
     assert entry.problem
-    for file, text in BEFORE.items():
-        (ward.server().folder / file).write_text(text)
+    mend(ward)
+
+
+def test_what_is_broken_off_and_cannot_be_healed_is_not_said_to_be_healed(
+    chaos: Chaos, ward: ToyWard, written: Callable[..., object]
+) -> None:
+    """That is told first, and then what ended the run."""
+    text = ONE.replace("scribble", "stubborn").replace("for: 100ms", "while: [{run: {python: 'press.py:press'}}]")
+    press = "import os, signal\ndef press(env):\n    os.kill(os.getpid(), signal.SIGINT)\n"
+    with pytest.raises(BrokenOff) as broken_off:
+        chaos.run(str(written(text, looks=LOOKS, press=press)))
+    assert broken_off.value.verdict.outcome is Outcome.NOT_RECOVERED
+    assert re.search("read-only.*; broken off by Ctrl-C", broken_off.value.verdict.reasons[0])
+    mend(ward)
+
+
+def mend(ward: ToyWard) -> None:
+    """By hand, what envctl could not."""
+    [entry] = ward.journal.entries()
+    for file, before in BEFORE.items():
+        (ward.server().folder / file).write_text(before)
     (ward.journal.path / f"{entry.id}.json").unlink()
 
 
@@ -360,9 +379,11 @@ def test_ctrl_c_heals_and_writes_the_history(chaos: Chaos, ward: ToyWard, writte
     ticking = threading.Event()
     pressing = threading.Thread(target=press)
     pressing.start()
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt) as broken_off:
         chaos.run(str(file))
     pressing.join()
+    assert isinstance(broken_off.value, BrokenOff)
+    assert broken_off.value.verdict.reasons == ("broken off by Ctrl-C (SIGINT)",)
     [told] = ward.folder.path.glob("scenarios/*.jsonl")
     assert history.read(told)[-1]["outcome"] == "aborted"
     assert "fault.healed" in {line["event"] for line in history.read(told)}
