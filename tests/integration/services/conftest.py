@@ -7,6 +7,7 @@ import os
 import secrets
 import socket
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,11 +17,17 @@ import pytest
 
 from envctl import protocols
 from envctl.model import Endpoint, Identity
-from envctl.waiting import until
+from envctl.waiting import Deadline, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from contextlib import AbstractContextManager
+
+PATIENCE = 180.0
+"""Seconds until something that should come counts as missing; machines that run tests are busy."""
+
+ANSWER = 30.0
+"""Seconds for one answer of a server that is there: it comes at once, unless somebody else has the processors."""
 
 COMPOSE_FILE = Path(__file__).parents[3] / "compose" / "compose.yaml"
 
@@ -84,17 +91,36 @@ class Running:
         """Stop (with its own signal and grace) and start the same container."""
         self.docker("restart", self.container(service))
 
-    def provision(self, timeout: float = 60) -> None:
+    def starting(self, service: str = "") -> set[str]:
+        """Stop the container, and start it while its service is asked without a pause: every reason why not, until it
+        is ready. Who asks only after the start has come back may find it ready.
+        """
+        name, reasons, patience = service or self.at.service, set[str](), Deadline(PATIENCE)
+        self.docker("stop", self.container(service))
+        with ThreadPoolExecutor(1) as pool:
+            start = pool.submit(self.docker, "start", self.container(service))
+            while not patience.passed:
+                try:
+                    # Short: a connection that is made before the container's link is up hears nothing for a second.
+                    self.services[name].ping(self.endpoints[name], 0.2)
+                    break
+                except protocols.NotReady as reason:
+                    reasons.add(str(reason))
+            start.result()
+        self.services[name].ping(self.endpoints[name], ANSWER)
+        return reasons
+
+    def provision(self, timeout: float = PATIENCE) -> None:
         """Wait until every service with identities has made its app identity."""
         for name, service in self.services.items():
             if isinstance(service, protocols.HasIdentities):
-                until(lambda s=service, n=name: s.provision(self.endpoints[n], 5), timeout, f"{name} provisioned")
+                until(lambda s=service, n=name: s.provision(self.endpoints[n], ANSWER), timeout, f"{name} provisioned")
 
-    def ready(self, timeout: float = 60) -> Running:
+    def ready(self, timeout: float = PATIENCE) -> Running:
         """Provision, then wait until every service answers its ping."""
         self.provision(timeout)
         for name, service in self.services.items():
-            until(lambda s=service, n=name: s.ping(self.endpoints[n], 5), timeout, f"{name} ready")
+            until(lambda s=service, n=name: s.ping(self.endpoints[n], ANSWER), timeout, f"{name} ready")
         return self
 
 
