@@ -14,6 +14,7 @@ from envctl.protocols import NotReady
 from envctl.services.minio import Minio
 from envctl.services.minio.requests import Requests, encrypt
 from envctl.waiting import in_parallel, until
+from tests.integration.services.conftest import ANSWER, PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -44,18 +45,25 @@ def test_it_is_ready_only_when_initialised_and_as_the_app_identity(
             if unsigned.send("GET", "/minio/health/cluster").status != 200:
                 raise NotReady("503")
 
-        until(initialised, 30, "initialised")
-        with pytest.raises(NotReady, match="cannot list the buckets as app: InvalidAccessKeyId"):
-            MINIO.ping(server.at, 2)
-        until(lambda: MINIO.provision(server.at, 5), 30, "provisioned")
-        MINIO.ping(server.at, 2)
+        until(initialised, PATIENCE, "initialised")
+
+        def unknown() -> None:
+            with pytest.raises(NotReady) as refused:
+                MINIO.ping(server.at, 2)
+            if "cannot list the buckets as app: InvalidAccessKeyId" not in str(refused.value):
+                raise refused.value
+
+        # Its users are read after its disks: until then it says something else to everybody.
+        until(unknown, PATIENCE, "a server that knows who its users are")
+        until(lambda: MINIO.provision(server.at, 5), PATIENCE, "provisioned")
+        MINIO.ping(server.at, ANSWER)
 
 
 def test_provisioning_again_and_at_once_changes_nothing(minio: Running) -> None:
     """Four at the same time, on a server that had it already: all succeed, and the keys stay."""
-    results = in_parallel({str(n): lambda: MINIO.provision(minio.at, 10) for n in range(4)})
+    results = in_parallel({str(n): lambda: MINIO.provision(minio.at, ANSWER) for n in range(4)})
     assert set(results.values()) == {None}
-    MINIO.ping(minio.at, 2)
+    MINIO.ping(minio.at, ANSWER)
 
 
 @pytest.mark.parametrize(
@@ -75,7 +83,7 @@ def test_the_app_cannot_administrate(minio: Running, method: str, call: str) -> 
     query = {"accessKey": "friend", "name": "mine", "action": "stop"}
     assert minio.at.app
     body = encrypt(b'{"status":"enabled","secretKey":"12345678"}', minio.at.app.password)
-    answer = Requests(minio.at, 5, minio.at.app).send(method, f"/minio/admin/v3/{call}", query, body)
+    answer = Requests(minio.at, ANSWER, minio.at.app).send(method, f"/minio/admin/v3/{call}", query, body)
     assert (answer.status, answer.code) == (403, "AccessDenied")
 
 
@@ -84,7 +92,7 @@ def test_the_app_can_do_what_tests_do(minio: Running) -> None:
     handle = MINIO.handle(minio.at)
     client = handle.client()
     client.put_object(handle.bucket, "word", io.BytesIO(b"kept"), 4)
-    with urllib.request.urlopen(client.presigned_get_object(handle.bucket, "word"), timeout=5) as answer:  # noqa: S310 - http, from our own client
+    with urllib.request.urlopen(client.presigned_get_object(handle.bucket, "word"), timeout=ANSWER) as answer:  # noqa: S310 - http, from our own client
         assert answer.read() == b"kept"
     client.remove_object(handle.bucket, "word")
     client.make_bucket("of-my-own")
@@ -96,7 +104,7 @@ def test_a_restart_changes_nothing(minio: Running) -> None:
     handle = MINIO.handle(minio.at)
     handle.client().put_object(handle.bucket, "survivor", io.BytesIO(b"42"), 2)
     minio.restart()
-    until(lambda: MINIO.ping(minio.at, 2), 30, "ready again")
+    until(lambda: MINIO.ping(minio.at, 2), PATIENCE, "ready again")
     answer = handle.client().get_object(handle.bucket, "survivor")
     with answer:
         assert answer.read() == b"42"
@@ -117,13 +125,21 @@ def test_a_wrong_password_is_named_but_not_shown(minio: Running) -> None:
     assert minio.at.app
     wrong = replace(minio.at, app=replace(minio.at.app, password="wr0ng-secret"))
     with pytest.raises(NotReady, match=r"^cannot list the buckets as app: SignatureDoesNotMatch$"):
-        MINIO.ping(wrong, 2)
+        MINIO.ping(wrong, ANSWER)
 
 
 def test_the_console_answers_on_its_own_port(minio: Running) -> None:
     """For people with a browser."""
-    with urllib.request.urlopen(f"http://{minio.at.host}:{minio.at.ports['console']}/", timeout=5) as answer:
-        assert b"<html" in answer.read().lower()
+
+    def look() -> bytes:
+        try:
+            with urllib.request.urlopen(f"http://{minio.at.host}:{minio.at.ports['console']}/", timeout=ANSWER) as page:
+                return bytes(page.read())
+        except OSError as error:
+            raise NotReady(str(error)) from error
+
+    # After a restart it comes later than what ping asks.
+    assert b"<html" in until(look, PATIENCE, "the console").lower()
 
 
 def test_the_healthcheck_passes_on_a_ready_server(minio: Running) -> None:
