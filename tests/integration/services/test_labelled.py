@@ -16,6 +16,7 @@ from envctl.model import Endpoint
 from envctl.protocols import NotReady
 from envctl.services.labelled import Labelled
 from envctl.waiting import until
+from tests.integration.services.conftest import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -79,7 +80,7 @@ def test_a_rule_holds_when_the_server_is_there_and_not_before(engine: DockerEngi
         with pytest.raises(NotReady):
             service.ping(at, 2)
         release(name)
-        until(lambda: service.ping(at, 2), 20, "ready")
+        until(lambda: service.ping(at, 2), PATIENCE, "ready")
 
 
 def test_an_http_rule_wants_http(engine: DockerEngine) -> None:
@@ -87,19 +88,21 @@ def test_an_http_rule_wants_http(engine: DockerEngine) -> None:
     with container() as name:
         service, at = described(engine, name, {"envctl.ready.http": ":6379/"})
         release(name)
-        until(lambda: described(engine, name, {"envctl.ready.tcp": ":6379"})[0].ping(at, 2), 20, "up")
+        until(lambda: described(engine, name, {"envctl.ready.tcp": ":6379"})[0].ping(at, 2), PATIENCE, "up")
         with pytest.raises(NotReady, match="GET /"):
             service.ping(at, 2)
 
 
 def test_the_healthcheck_is_used_where_there_is_no_label(engine: DockerEngine) -> None:
     """Ready when it passes."""
-    with container("--health-cmd", "redis-cli ping", "--health-interval", "500ms") as name:
+    # So many failures that it is starting for as long as it takes until it is asked.
+    check = ("--health-cmd", "redis-cli ping", "--health-interval", "500ms", "--health-retries", "10000")
+    with container(*check) as name:
         service, at = described(engine, name, {})
         with pytest.raises(NotReady, match="healthcheck says starting"):
             service.ping(at, 2)
         release(name)
-        until(lambda: service.ping(at, 2), 20, "healthy")
+        until(lambda: service.ping(at, 2), PATIENCE, "healthy")
 
 
 def test_a_container_without_any_sign_is_ready_when_it_keeps_running(engine: DockerEngine) -> None:
@@ -108,7 +111,7 @@ def test_a_container_without_any_sign_is_ready_when_it_keeps_running(engine: Doc
         service, at = described(engine, name, {})
         with pytest.raises(NotReady, match="without a restart"):
             service.ping(at, 2)
-        until(lambda: service.ping(at, 2), 5, "settled")
+        until(lambda: service.ping(at, 2), PATIENCE, "settled")
 
 
 def test_a_container_that_restarts_over_and_over_is_never_ready(engine: DockerEngine) -> None:
@@ -123,7 +126,7 @@ def test_a_container_that_restarts_over_and_over_is_never_ready(engine: DockerEn
             if seen is None or seen.restarts < 3:
                 raise NotReady("too few restarts yet")
 
-        until(broken, 30, "three restarts, never ready")
+        until(broken, PATIENCE, "three restarts, never ready")
 
 
 def described_without_port(engine: DockerEngine, name: str) -> tuple[Labelled, Endpoint]:
@@ -138,4 +141,9 @@ def test_a_command_that_hangs_is_ended(engine: DockerEngine) -> None:
         service, at = described(engine, name, {"envctl.ready.exec": "sleep 4242"})
         with pytest.raises(NotReady, match="'sleep 4242' ended with 124"):
             service.ping(at, 1)
-        assert "sleep 4242" not in docker("top", name)
+
+        def ended() -> None:
+            if "sleep 4242" in (left := docker("top", name)):
+                raise NotReady(left)
+
+        until(ended, PATIENCE, "the command's end")
