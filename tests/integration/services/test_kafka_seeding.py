@@ -23,6 +23,7 @@ from envctl.services.kafka import Kafka
 from envctl.services.kafka.seeding.client import Appender, session
 from envctl.services.zookeeper import ZooKeeper
 from envctl.waiting import until
+from tests.integration.services.conftest import PATIENCE
 from tests.integration.services.kafka_world import EMPTY, EVENTS, PLAIN, STATE, dataset, job
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def _consumed(broker: Running, topic: str) -> list[ConsumerRecord]:
     """All records of a topic, as kafka-python reads them."""
     from kafka import TopicPartition
 
-    with closing(Kafka().handle(broker.at).consumer(consumer_timeout_ms=20_000)) as consumer:
+    with closing(Kafka().handle(broker.at).consumer(consumer_timeout_ms=PATIENCE * 1000)) as consumer:
         places = [TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic)]
         consumer.assign(places)
         consumer.seek_to_beginning()
@@ -78,7 +79,7 @@ def _consumed(broker: Running, topic: str) -> list[ConsumerRecord]:
 def _produce(broker: Running, topic: str, *values: bytes) -> None:
     with closing(Kafka().handle(broker.at).producer()) as producer:
         for value in values:
-            producer.send(topic, value).get(timeout=20)
+            producer.send(topic, value).get(timeout=PATIENCE)
 
 
 def _loaded(broker: Running, given: Job) -> Loader:
@@ -320,9 +321,14 @@ def test_a_topic_that_was_made_by_a_clients_question_is_replaced(kafka: Running)
     from kafka import KafkaConsumer
 
     with closing(KafkaConsumer(EVENTS.name, bootstrap_servers=[kafka.at.address])) as consumer:
-        consumer.poll(timeout_ms=3000)
         with _admin(kafka) as admin:
-            assert EVENTS.name in admin.list_topics()
+
+            def made() -> None:
+                consumer.poll(timeout_ms=500)
+                if EVENTS.name not in admin.list_topics():
+                    raise NotReady("the client has not asked yet")
+
+            until(made, PATIENCE, "a topic")
         loader = Kafka().loader(kafka.at, job(dataset(EVENTS)))
         assert loader.conflicts() == []
         loader.load()
@@ -438,7 +444,7 @@ def test_a_compacted_topic_that_the_broker_has_cleaned_is_still_what_was_loaded(
             raise NotReady(f"{left} of 3000 records are left")
         return left
 
-    until(cleaned, 60, "the log cleaned")
+    until(cleaned, PATIENCE, "the log cleaned")
     assert loader.measure() == before
     other = Kafka().loader(kafka.at, job(dataset(dataclasses.replace(topic, value="json(other=kind)"))))
     recorded = {STATE.name: {**before[STATE.name], "partitions": [{"start": 0, "end": 3000, "crc": "00000000"}]}}
@@ -450,7 +456,7 @@ def _consumed_until(broker: Running, topic: str, end: int) -> list[int]:
     from kafka import TopicPartition
 
     place, found = TopicPartition(topic, 0), []
-    with closing(Kafka().handle(broker.at).consumer(consumer_timeout_ms=20_000)) as consumer:
+    with closing(Kafka().handle(broker.at).consumer(consumer_timeout_ms=PATIENCE * 1000)) as consumer:
         consumer.assign([place])
         consumer.seek_to_beginning()
         while consumer.position(place) < end:
