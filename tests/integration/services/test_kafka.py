@@ -20,6 +20,7 @@ from envctl.services.kafka.wire import Connection
 from envctl.services.wire import app_of
 from envctl.services.zookeeper import ZooKeeper
 from envctl.waiting import until
+from tests.integration.services.conftest import ANSWER, PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -68,7 +69,7 @@ def _deny(topic: str) -> list[Any]:
 
 
 def _send(producer: KafkaProducer, topic: str) -> None:
-    producer.send(topic, b"value").get(timeout=10)
+    producer.send(topic, b"value").get(timeout=PATIENCE)
 
 
 def test_it_is_not_ready_while_it_boots(kafka: Running) -> None:
@@ -93,7 +94,7 @@ def test_an_address_that_does_not_lead_here_is_not_ready(kafka: Running) -> None
     """Reached by another name than it advertises, a client would go elsewhere after its first request."""
     elsewhere = dataclasses.replace(kafka.at, host="localhost")
     with pytest.raises(NotReady, match=f"localhost:{kafka.at.port} advertises {kafka.at.address}"):
-        kafka.service.ping(elsewhere, 2)
+        kafka.service.ping(elsewhere, ANSWER)
 
 
 @LISTENERS
@@ -102,7 +103,7 @@ def test_what_was_produced_is_consumed(kafka: Running, sasl: bool) -> None:
     handle, topic = Kafka().handle(kafka.at), f"round-trip-{sasl}"
     with closing(handle.producer(sasl=sasl)) as producer:
         _send(producer, topic)
-    with closing(handle.consumer(topic, sasl=sasl, group_id=topic, consumer_timeout_ms=20_000)) as consumer:
+    with closing(handle.consumer(topic, sasl=sasl, group_id=topic, consumer_timeout_ms=PATIENCE * 1000)) as consumer:
         assert next(iter(consumer)).value == b"value"
 
 
@@ -110,15 +111,15 @@ def test_what_was_produced_is_consumed(kafka: Running, sasl: bool) -> None:
 def test_the_address_stays_after_a_restart(kafka: Running, restarted: str) -> None:
     """Ready again at the same ports with the same login, without provisioning."""
     kafka.restart(restarted)
-    until(lambda: kafka.service.ping(kafka.at, 2), 60, "kafka ready")
-    until(lambda: kafka.services["zookeeper"].ping(kafka.endpoints["zookeeper"], 2), 60, "zookeeper ready")
+    until(lambda: kafka.service.ping(kafka.at, 2), PATIENCE, "kafka ready")
+    until(lambda: kafka.services["zookeeper"].ping(kafka.endpoints["zookeeper"], 2), PATIENCE, "zookeeper ready")
 
 
 def test_a_killed_broker_that_starts_again_at_once_comes_back(kafka: Running) -> None:
     """Its old session in ZooKeeper lives for 6 s more; a broker that registered meanwhile would exit."""
     kafka.docker("kill", "--signal", "KILL", kafka.container("kafka"))
     kafka.docker("start", kafka.container("kafka"))
-    until(lambda: kafka.service.ping(kafka.at, 2), 30, "kafka ready")
+    until(lambda: kafka.service.ping(kafka.at, 2), PATIENCE, "kafka ready")
     assert kafka.docker("inspect", "-f", "{{.RestartCount}}", kafka.container("kafka")).strip() == "0"
 
 
@@ -126,7 +127,7 @@ def test_a_wrong_password_is_refused_and_not_repeated(kafka: Running) -> None:
     """The reason names the login; the password is in no text."""
     stranger = dataclasses.replace(kafka.at, app=Identity("app", "a-wrong-word"))
     with pytest.raises(NotReady, match="log in as app: SASL_AUTHENTICATION_FAILED") as caught:
-        kafka.service.ping(stranger, 2)
+        kafka.service.ping(stranger, ANSWER)
     assert "a-wrong-word" not in str(caught.value)
 
 
@@ -137,10 +138,10 @@ def test_provisioning_again_and_at_once_changes_nothing(kafka: Running) -> None:
     with _super_user(kafka) as admin:
         before = _acls(admin)
         with ThreadPoolExecutor(4) as pool:
-            list(pool.map(lambda _: until(lambda: service.provision(kafka.at, 5), 30, "provisioned"), range(4)))
+            list(pool.map(lambda _: until(lambda: service.provision(kafka.at, 5), PATIENCE, "provisioned"), range(4)))
         assert _acls(admin) == before
         assert len(before) == len(rights())
-    until(lambda: service.ping(kafka.at, 2), 10, "ready")
+    until(lambda: service.ping(kafka.at, 2), PATIENCE, "ready")
 
 
 def test_first_rights_lock_nobody_out(running_service: Callable[..., AbstractContextManager[Running]]) -> None:
@@ -148,7 +149,7 @@ def test_first_rights_lock_nobody_out(running_service: Callable[..., AbstractCon
     with running_service(Kafka(), ZooKeeper()) as server:
         service = server.service
         assert isinstance(service, Kafka)
-        until(lambda: _serve(server), 60, "the broker")
+        until(lambda: _serve(server), PATIENCE, "the broker")
         with closing(Kafka().handle(server.at).producer()) as producer:
             _send(producer, "written-throughout")
             stop, failures = threading.Event(), list[Exception]()
@@ -166,7 +167,7 @@ def test_first_rights_lock_nobody_out(running_service: Callable[..., AbstractCon
                 server.provision()
             finally:
                 stop.set()
-                thread.join(30)
+                thread.join(PATIENCE)
             assert failures == []
             _send(producer, "written-throughout")
 
@@ -193,7 +194,7 @@ def test_a_denial_bites_on_live_connections_and_its_removal_heals(kafka: Running
             with pytest.raises(TopicAuthorizationFailedError):
                 _send(producer, topic)
             assert topic in admin.list_topics()
-            kafka.service.ping(kafka.at, 2)
+            kafka.service.ping(kafka.at, ANSWER)
         finally:
             admin.delete_acls(_deny(topic))
         _send(producer, topic)
@@ -207,12 +208,12 @@ def test_the_tests_cannot_give_themselves_rights(kafka: Running, sasl: bool) -> 
     with closing(Kafka().handle(kafka.at).admin(sasl=sasl)) as admin:
         refusals = admin.create_acls(_deny("anything"))
         assert refusals == {"succeeded": [], "failed": [ClusterAuthorizationFailedError] * 2}
-    with Connection(kafka.at.host, kafka.at.ports["sasl" if sasl else "kafka"], 5) as connection:
+    with Connection(kafka.at.host, kafka.at.ports["sasl" if sasl else "kafka"], ANSWER) as connection:
         if sasl:
             login_scram(connection, app_of(kafka.at))
         with pytest.raises(NotReady, match="CLUSTER_AUTHORIZATION_FAILED"):
             set_scram(connection, Identity("app", "another-word"))
-    kafka.service.ping(kafka.at, 2)
+    kafka.service.ping(kafka.at, ANSWER)
 
 
 def test_the_own_topic_is_in_no_list_of_the_plaintext_listener(kafka: Running) -> None:
@@ -225,7 +226,7 @@ def test_a_deleted_own_topic_is_made_again(kafka: Running) -> None:
     """A suite that clears the broker as app takes it along; that must not make Kafka unready for ever."""
     with closing(Kafka().handle(kafka.at).admin(sasl=True)) as admin:
         admin.delete_topics([READY_TOPIC])
-    until(lambda: kafka.service.ping(kafka.at, 2), 20, "kafka ready")
+    until(lambda: kafka.service.ping(kafka.at, 2), PATIENCE, "kafka ready")
 
 
 def test_no_secret_is_seen_from_outside(kafka: Running) -> None:

@@ -14,6 +14,7 @@ from psycopg import errors
 from envctl.protocols import NotReady
 from envctl.services.postgres import Postgres
 from envctl.waiting import in_parallel, until
+from tests.integration.services.conftest import ANSWER, PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -45,7 +46,7 @@ def test_it_is_not_ready_while_its_init_server_runs(
         server.compose("--profile", "full", "up", "-d", "postgres")
         socket_answers(server)
         with pytest.raises(NotReady, match="closed without an answer"):
-            POSTGRES.ping(server.at, 1)
+            POSTGRES.ping(server.at, ANSWER)
         assert not healthcheck_passes(server)
         server.execute("touch", "/tmp/go")  # noqa: S108 - in the container
         server.ready()
@@ -57,11 +58,11 @@ def test_it_is_ready_only_as_the_app_identity(
 ) -> None:
     """A server that takes administration is not ready before the tests' own login works."""
     with running_service(POSTGRES) as server:
-        until(lambda: administration(server), 30, "administration")
+        until(lambda: administration(server), PATIENCE, "administration")
         with pytest.raises(NotReady, match='authentication failed for user "app"'):
-            POSTGRES.ping(server.at, 1)
-        POSTGRES.provision(server.at, 1)
-        POSTGRES.ping(server.at, 1)
+            POSTGRES.ping(server.at, ANSWER)
+        POSTGRES.provision(server.at, ANSWER)
+        POSTGRES.ping(server.at, ANSWER)
 
 
 def test_provisioning_again_and_at_once_changes_nothing(postgres: Running) -> None:
@@ -117,7 +118,7 @@ def test_a_restart_changes_nothing(postgres: Running) -> None:
     with POSTGRES.handle(postgres.at).connect() as db:
         db.execute("CREATE TABLE survivor AS SELECT 42 AS n")
     postgres.restart()
-    until(lambda: POSTGRES.ping(postgres.at, 2), 30, "ready again")
+    until(lambda: POSTGRES.ping(postgres.at, 2), PATIENCE, "ready again")
     with POSTGRES.handle(postgres.at).connect() as db:
         assert db.execute("DELETE FROM survivor RETURNING n").fetchone() == (42,)
         db.execute("DROP TABLE survivor")
@@ -130,7 +131,7 @@ def test_a_server_that_hangs_costs_no_more_than_the_time_limit(postgres: Running
         start = time.monotonic()
         with pytest.raises(NotReady, match=r"no answer within 0.3 s"):
             POSTGRES.ping(postgres.at, 0.3)
-        assert time.monotonic() - start < 1
+        assert time.monotonic() - start < ANSWER
     finally:
         postgres.docker("unpause", postgres.container())
 
@@ -140,7 +141,7 @@ def test_a_wrong_password_is_named_but_not_shown(postgres: Running) -> None:
     assert postgres.at.app
     wrong = replace(postgres.at, app=replace(postgres.at.app, password="wr0ng-secret"))
     with pytest.raises(NotReady, match=r"\(28P01\)") as refused:
-        POSTGRES.ping(wrong, 1)
+        POSTGRES.ping(wrong, ANSWER)
     assert "wr0ng-secret" not in str(refused.value)
 
 
@@ -177,7 +178,7 @@ def socket_answers(server: Running) -> None:
         if answer != "1":
             raise NotReady(answer)
 
-    until(ask, 30, "the init server")
+    until(ask, PATIENCE, "the init server")
 
 
 def healthcheck_passes(server: Running) -> bool:

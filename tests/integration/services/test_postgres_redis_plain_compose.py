@@ -14,6 +14,7 @@ import redis
 
 from envctl.protocols import NotReady
 from envctl.waiting import until
+from tests.integration.services.conftest import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -63,7 +64,7 @@ def test_postgres_takes_its_development_password(compose: Callable[..., str]) ->
         except psycopg.OperationalError as error:
             raise NotReady(str(error)) from error
 
-    until(ask, 30, "a login")
+    until(ask, PATIENCE, "a login")
 
 
 def test_redis_takes_its_development_password(compose: Callable[..., str]) -> None:
@@ -77,7 +78,7 @@ def test_redis_takes_its_development_password(compose: Callable[..., str]) -> No
             except redis.ConnectionError as error:
                 raise NotReady(str(error)) from error
 
-    until(ask, 30, "a login")
+    until(ask, PATIENCE, "a login")
 
 
 def test_the_healthchecks_pass(compose: Callable[..., str]) -> None:
@@ -88,7 +89,7 @@ def test_the_healthchecks_pass(compose: Callable[..., str]) -> None:
         if sorted(listed) != ["postgres=healthy", "redis=healthy"]:
             raise NotReady(str(listed))
 
-    until(look, 30, "healthy")
+    until(look, PATIENCE, "healthy")
 
 
 def test_secrets_are_in_no_description(compose: Callable[..., str]) -> None:

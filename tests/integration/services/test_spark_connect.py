@@ -13,6 +13,7 @@ from envctl.protocols import NotReady
 from envctl.services.minio import Minio
 from envctl.services.spark_connect import SparkConnect
 from envctl.waiting import until
+from tests.integration.services.conftest import ANSWER, PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 def spark(running_service: Callable[..., AbstractContextManager[Running]]) -> Iterator[Running]:
     """One server with MinIO beside it for the module; Spark is ready."""
     with running_service(SparkConnect(), Minio()) as server:
-        until(lambda: server.service.ping(server.at, 2), 60, "spark-connect ready")
+        until(lambda: server.service.ping(server.at, 2), PATIENCE, "spark-connect ready")
         yield server
 
 
@@ -34,7 +35,7 @@ def test_it_is_not_ready_while_it_boots_and_keeps_its_address(spark: Running) ->
     spark.restart()
     with pytest.raises(NotReady):
         spark.service.ping(spark.at, 1)
-    until(lambda: spark.service.ping(spark.at, 2), 60, "spark-connect ready")
+    until(lambda: spark.service.ping(spark.at, 2), PATIENCE, "spark-connect ready")
 
 
 def test_a_session_counts(spark: Running) -> None:
@@ -61,7 +62,7 @@ def test_a_wrong_token_is_refused_by_name(spark: Running) -> None:
     """The server is up, so the reason is the login; the token is in no text."""
     stranger = dataclasses.replace(spark.at, app=Identity("app", "a-wrong-word"))
     with pytest.raises(NotReady, match="authentication refused") as caught:
-        spark.service.ping(stranger, 5)
+        spark.service.ping(stranger, ANSWER)
     assert "a-wrong-word" not in str(caught.value)
 
 
@@ -69,9 +70,9 @@ def test_a_ping_leaves_no_session(spark: Running, monkeypatch: pytest.MonkeyPatc
     """Asked again under the same session id, Spark says that this session was closed."""
     one = uuid.uuid4()
     monkeypatch.setattr(uuid, "uuid4", lambda: one)
-    spark.service.ping(spark.at, 5)
+    spark.service.ping(spark.at, ANSWER)
     with pytest.raises(NotReady, match="SESSION_CLOSED"):
-        spark.service.ping(spark.at, 5)
+        spark.service.ping(spark.at, ANSWER)
 
 
 def test_no_secret_is_seen_from_outside(spark: Running) -> None:
@@ -87,4 +88,4 @@ def test_it_stops_at_once_and_cleanly(spark: Running) -> None:
     spark.docker("stop", spark.container())
     assert spark.docker("inspect", "-f", "{{.State.ExitCode}}", spark.container()).strip() == "143"
     spark.docker("start", spark.container())
-    until(lambda: spark.service.ping(spark.at, 2), 60, "spark-connect ready")
+    until(lambda: spark.service.ping(spark.at, 2), PATIENCE, "spark-connect ready")
