@@ -28,11 +28,15 @@ if TYPE_CHECKING:
 
 SERVICES = ["postgres", "redis"]
 
+PATIENCE = 30.0
+"""Seconds within which something comes that must; machines that run tests are busy."""
+NOTHING = 0.5
+"""Seconds within which nothing comes, where nothing can."""
+
 KNOCK = """
-import json, socket, sys, time
-begin = time.monotonic()
+import json, socket, sys
 try:
-    with socket.create_connection((sys.argv[1], 6379), 0.5) as client:
+    with socket.create_connection((sys.argv[1], 6379), float(sys.argv[2])) as client:
         client.sendall(b"PING\\r\\n")
         said = "answered" if client.recv(100) else "closed"
 except TimeoutError:
@@ -43,17 +47,17 @@ print(json.dumps(said))
 """
 
 
-def from_postgres(env: Environment) -> str:
-    """What becomes of a new connection from PostgreSQL's container to Redis."""
+def from_postgres(env: Environment, patience: float = PATIENCE) -> str:
+    """What becomes of a new connection from PostgreSQL's container to Redis; `nothing` when that was all in so long."""
     site = wires.site(env, "redis")
     networks = site.hands.inspect(site.container.id)["NetworkSettings"]["Networks"]
     address = next(iter(networks.values()))["IPAddress"]
-    return str(json.loads(wires.inside(env, "postgres", "python3", "-c", KNOCK, address)))
+    return str(json.loads(wires.inside(env, "postgres", "python3", "-c", KNOCK, address, f"{patience}")))
 
 
-def new_from_here(env: Environment) -> str:
+def new_from_here(env: Environment, patience: float = PATIENCE) -> str:
     """The name of the error that a new client on this machine gets from Redis; empty without one."""
-    with env.redis.client(retry=None, socket_timeout=0.5) as client:
+    with env.redis.client(retry=None, socket_timeout=patience) as client:
         try:
             client.ping()
         except redis.RedisError as error:
@@ -64,7 +68,15 @@ def new_from_here(env: Environment) -> str:
 @pytest.fixture
 def live(env: Environment) -> Iterator[redis.Redis]:
     """A client that is connected."""
-    with env.redis.client(retry=None, socket_timeout=0.5) as client:
+    with env.redis.client(retry=None, socket_timeout=PATIENCE) as client:
+        client.ping()
+        yield client
+
+
+@pytest.fixture
+def hasty(env: Environment) -> Iterator[redis.Redis]:
+    """One that is connected and soon gives up."""
+    with env.redis.client(retry=None, socket_timeout=2) as client:
         client.ping()
         yield client
 
@@ -111,33 +123,33 @@ def test_what_a_service_opens_itself_is_hurt_and_what_others_open_is_not(
 ) -> None:
     """Out of PostgreSQL to Redis; PostgreSQL itself is reached as before."""
     with env.chaos.call(fault, "postgres", {"direction": "out", "peer": "redis"}):
-        assert from_postgres(env) == seen
+        assert from_postgres(env, NOTHING if seen == "nothing" else PATIENCE) == seen
         assert new_from_here(env) == ""
         assert backends(env, "nobody") == 0
     assert from_postgres(env) == "answered"
 
 
-def test_in_a_black_hole_everybody_waits_and_goes_on_afterwards(env: Environment, live: redis.Redis) -> None:
+def test_in_a_black_hole_everybody_waits_and_goes_on_afterwards(env: Environment, hasty: redis.Redis) -> None:
     """A statement of a live connection that was on its way is answered when it is over."""
     with env.postgres.connect(autocommit=True) as db:
         answers: list[object] = []
         waiting = threading.Thread(target=lambda: answers.append(db.execute("SELECT 1").fetchone()))
         with env.chaos.black_hole("redis"), env.chaos.black_hole("postgres"):
             waiting.start()
-            assert from_postgres(env) == "nothing"
-            assert new_from_here(env) == "TimeoutError"
+            assert from_postgres(env, NOTHING) == "nothing"
+            assert new_from_here(env, NOTHING) == "TimeoutError"
             with pytest.raises(redis.TimeoutError):
-                live.ping()
+                hasty.ping()
             assert answers == []
         waiting.join(60)
         assert answers == [(1,)]
-    assert live.ping()
+    assert hasty.ping()
 
 
 def test_a_black_hole_for_new_connections_leaves_live_ones_alone(env: Environment, live: redis.Redis) -> None:
     """Only first packets vanish."""
     with env.chaos.black_hole("redis", connections="new"):
-        assert from_postgres(env) == "nothing"
+        assert from_postgres(env, NOTHING) == "nothing"
         assert live.ping()
     assert from_postgres(env) == "answered"
 
@@ -159,14 +171,15 @@ def test_live_connections_are_cut_once_and_their_transactions_are_rolled_back(en
         new.execute("DROP TABLE cut")
 
 
-def test_a_cut_of_one_peer_leaves_the_others_connected(env: Environment, live: redis.Redis) -> None:
+def test_a_cut_of_one_peer_leaves_the_others_connected(
+    env: Environment, live: redis.Redis, eventually: Callable[..., None]
+) -> None:
     """Redis's connections with PostgreSQL's container, of which there are none; the host's stays."""
     number = live.client_id()
     env.chaos.cut("redis", peer="postgres").heal()
     assert live.client_id() == number
     env.chaos.cut("redis", peer="host").heal()
-    # redis-py looks at a connection before it uses it, and opens another in silence.
-    assert live.client_id() != number
+    eventually(lambda: _another(live, number))
 
 
 def test_without_ss_a_live_connection_is_reset_when_it_next_says_something(env: Environment, live: redis.Redis) -> None:
@@ -210,26 +223,32 @@ def test_a_service_that_does_not_hear_that_its_clients_leave_keeps_them(
     eventually(lambda: _equal(backends(env, "gone"), 0))
 
 
-def test_the_end_of_a_connection_comes_late(env: Environment) -> None:
-    """The answer comes at once; that the server has closed comes later."""
-    at = env.redis.endpoint
-    with env.chaos.slow_close("redis", delay="700ms"), socket.create_connection((at.host, at.port), 30) as client:
-        begin = time.monotonic()
-        client.sendall(b"QUIT\r\n")
-        assert client.recv(100) == b"+OK\r\n"
-        answered = time.monotonic() - begin
-        assert client.recv(100) == b""
-        closed = time.monotonic() - begin
-    assert answered < 0.7 <= closed
+def test_the_end_of_a_connection_comes_late(env: Environment, eventually: Callable[..., None]) -> None:
+    """The answer comes at once, but where the machine is busy; that the server has closed comes later, each time."""
+    at, ends = env.redis.endpoint, list[float]()
+
+    def at_once() -> None:
+        with socket.create_connection((at.host, at.port), 30) as client:
+            begin = time.monotonic()
+            client.sendall(b"QUIT\r\n")
+            assert client.recv(100) == b"+OK\r\n"
+            answered = time.monotonic() - begin
+            assert client.recv(100) == b""
+            ends.append(time.monotonic() - begin)
+        assert answered < 0.7
+
+    with env.chaos.slow_close("redis", delay="700ms"):
+        eventually(at_once)
+    assert min(ends) >= 0.7
 
 
 def test_names_are_not_found_late_or_never_answered(env: Environment, engine: docker.DockerClient) -> None:
     """Asked from inside the container; what is connected by its address goes on, and other services still find it."""
-    asked = ["timeout", "2", "getent", "hosts", "postgres"]
     container = engine.containers.get(f"envctl-{env.name}-redis-1")
 
-    def look_up() -> tuple[int, float]:
+    def look_up(patience: float = PATIENCE) -> tuple[int, float]:
         begin = time.monotonic()
+        asked = ["timeout", f"{patience:g}", "getent", "hosts", "postgres"]
         return container.exec_run(asked).exit_code, time.monotonic() - begin
 
     assert look_up()[0] == 0
@@ -239,7 +258,7 @@ def test_names_are_not_found_late_or_never_answered(env: Environment, engine: do
         other = engine.containers.get(f"envctl-{env.name}-postgres-1")
         assert other.exec_run(["getent", "hosts", "redis"]).exit_code == 0
     with env.chaos.break_dns("redis", mode="time-out"):
-        assert look_up()[0] == 124
+        assert look_up(2)[0] == 124
     with env.chaos.break_dns("redis", mode="delay", delay="600ms"):
         code, took = look_up()
         assert code == 0
@@ -286,6 +305,14 @@ def test_what_is_impossible_is_refused_with_all_reasons(env: Environment) -> Non
     with pytest.raises(ConfigurationError, match="wanted nfqueue for --mode delay, found 'nft'"):
         env.chaos.break_dns("redis", mode="delay", backend="nft")
     assert env.chaos.status() == []
+
+
+def _another(live: redis.Redis, number: int) -> None:
+    """redis-py looks at a connection before it uses it, and opens another in silence; or its end comes just then."""
+    try:
+        assert live.client_id() != number
+    except redis.ConnectionError as error:
+        raise AssertionError(str(error)) from error
 
 
 def _told(db: psycopg.Connection[tuple[object, ...]]) -> None:
