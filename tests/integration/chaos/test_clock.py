@@ -162,7 +162,7 @@ def _assert(condition: bool) -> None:
 
 def test_redis_syncs_its_file_again_though_it_had_noted_a_sync_an_hour_ahead(env: Environment) -> None:
     """`everysec` counts from the last sync, by the wall clock; the note is made anew, the setting left as it was."""
-    client = env.redis.client()
+    client = env.redis.client(socket_timeout=60)
     with env.chaos.clock_skew("redis", offset="+1h"):
         client.set("while", "skewed")
         client.execute_command("WAITAOF", 1, 0, 5000)

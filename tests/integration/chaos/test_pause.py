@@ -21,7 +21,7 @@ SERVICES = ["redis"]
 
 def test_a_live_client_and_a_new_one_get_no_answer_and_the_live_one_goes_on_afterwards(env: Environment) -> None:
     """It hangs, as a frozen machine does."""
-    live = env.redis.client(socket_timeout=0.5, retry=None)
+    live = env.redis.client(socket_timeout=2, retry=None)
     live.set("before", "1")
     with env.chaos.pause("redis"):
         for client in (live, env.redis.client(socket_timeout=0.5, retry=None)):
