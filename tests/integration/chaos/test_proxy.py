@@ -51,7 +51,7 @@ def env(engine: docker.DockerClient, state: Path) -> Iterator[Environment]:
 @pytest.fixture
 def live(env: Environment) -> Iterator[redis.Redis]:
     """A client that is connected and does not connect again in silence."""
-    with closing(env.redis.client(retry=None, socket_timeout=1)) as client:
+    with closing(env.redis.client(retry=None, socket_timeout=2)) as client:
         client.ping()
         yield client
 
@@ -68,9 +68,14 @@ def seconds(act: Callable[[], object]) -> float:
     return time.monotonic() - begin
 
 
-def new_client(env: Environment) -> str:
+def times(act: Callable[[], object]) -> list[float]:
+    """How long it takes, five times: the least of them is what it needs where the machine is busy."""
+    return sorted(seconds(act) for _ in range(5))
+
+
+def new_client(env: Environment, patience: float = 30.0) -> str:
     """The name of the error that a new client gets; empty without one."""
-    with env.redis.client(retry=None, socket_timeout=0.5) as client:
+    with env.redis.client(retry=None, socket_timeout=patience) as client:
         try:
             client.ping()
         except redis.RedisError as error:
@@ -126,12 +131,12 @@ def test_what_it_sends_comes_later_and_each_way_can_be_meant(env: Environment, l
     """A round trip takes the delay longer; with both ways twice that."""
     with env.chaos.latency("redis", delay="100ms", backend="proxy") as fault:
         assert fault.evidence["backend"] == "proxy"
-        assert 0.1 <= seconds(live.ping) < 0.2
+        assert 0.1 <= times(live.ping)[0] < 0.2
     with env.chaos.latency("redis", delay="100ms", direction="both", backend="proxy"):
-        assert 0.2 <= seconds(live.ping) < 0.4
+        assert 0.2 <= times(live.ping)[0] < 0.4
     with env.chaos.latency("redis", delay="100ms", port="6379", peer="host", backend="proxy"):
         assert seconds(live.ping) >= 0.1
-    assert min(seconds(live.ping) for _ in range(5)) < 0.1
+    assert times(live.ping)[0] < 0.1
 
 
 def test_a_kafka_client_is_slowed_at_the_advertised_address(env: Environment) -> None:
@@ -141,27 +146,40 @@ def test_a_kafka_client_is_slowed_at_the_advertised_address(env: Environment) ->
         producer.send(topic, b"first").get(30)
         with env.chaos.latency("kafka", delay="300ms", backend="proxy"):
             assert seconds(lambda: producer.send(topic, b"late").get(30)) >= 0.3
-        assert min(seconds(lambda: producer.send(topic, b"soon").get(30)) for _ in range(5)) < 0.3
+        assert times(lambda: producer.send(topic, b"soon").get(30))[0] < 0.3
     kafka_clients.drop(env, topic)
 
 
-def test_little_passes_each_way(env: Environment) -> None:
-    """Half a megabyte at 4 Mbit/s takes a second; all clients share it."""
-    with closing(env.redis.client()) as client, env.chaos.throttle("redis", rate="4mbit", backend="proxy"):
-        assert 0.8 <= seconds(lambda: client.set("body", BODY)) < 3
-        assert 0.8 <= seconds(lambda: client.get("body")) < 3
+def test_little_passes_each_way(env: Environment, eventually: Callable[..., None]) -> None:
+    """Half a megabyte at 4 Mbit/s takes a second, and no less each time; all clients share it."""
+    took: list[float] = []
+
+    def within(most: float, act: Callable[[], object]) -> None:
+        took.append(seconds(act) * 3 / most)
+        assert took[-1] < 3
+
+    def both() -> None:
         two = [threading.Thread(target=lambda: env.redis.client().get("body")) for _ in range(2)]
-        assert 1.7 <= seconds(lambda: [one.start() for one in two] and [one.join() for one in two]) < 6
+        for one in two:
+            one.start()
+        for one in two:
+            one.join()
+
+    with closing(env.redis.client()) as client, env.chaos.throttle("redis", rate="4mbit", backend="proxy"):
+        eventually(lambda: within(3, lambda: client.set("body", BODY)))
+        eventually(lambda: within(3, lambda: client.get("body")))
+        eventually(lambda: within(6, both))
+    assert min(took) >= 0.8
     with closing(env.redis.client()) as client:
         assert client.get("body") == BODY
         client.delete("body")
 
 
-def test_live_connections_are_cut_once(env: Environment, live: redis.Redis) -> None:
+def test_live_connections_are_cut_once(env: Environment, live: redis.Redis, eventually: Callable[..., None]) -> None:
     """And new ones accepted."""
     number = live.client_id()
     env.chaos.cut("redis", backend="proxy").heal()
-    assert live.client_id() != number
+    eventually(lambda: _another(live, number))
     with closing(env.redis.client(retry=None)) as client, client.pubsub() as waiting:
         waiting.subscribe("news")
         waiting.parse_response()
@@ -186,14 +204,14 @@ def test_in_a_black_hole_clients_wait_and_go_on_afterwards(env: Environment, liv
         waiting = threading.Thread(target=lambda: answers.append(patient.ping()))
         with env.chaos.black_hole("redis", backend="proxy"):
             waiting.start()
-            assert new_client(env) == "TimeoutError"
+            assert new_client(env, 0.5) == "TimeoutError"
             with pytest.raises(redis.TimeoutError):
                 live.ping()
             assert answers == []
         waiting.join(60)
         assert answers == [True]
         with env.chaos.black_hole("redis", connections="new", backend="proxy"):
-            assert new_client(env) == "TimeoutError"
+            assert new_client(env, 0.5) == "TimeoutError"
             assert patient.ping()
     assert new_client(env) == ""
 
@@ -203,7 +221,7 @@ def test_two_faults_combine_and_end_each_for_itself(env: Environment, live: redi
     with env.chaos.latency("redis", delay="100ms", backend="proxy"):
         with env.chaos.latency("redis", delay="150ms", direction="in", backend="proxy"):
             assert seconds(live.ping) >= 0.25
-        assert min(seconds(live.ping) for _ in range(5)) < 0.25
+        assert times(live.ping)[0] < 0.25
 
 
 @pytest.mark.parametrize(
@@ -275,12 +293,20 @@ def test_it_is_healed_when_its_injector_is_killed(
     eventually: Callable[[Callable[[], object]], None],
 ) -> None:
     """By the warden, when its time is over."""
-    with injected("env.chaos.latency('redis', delay='150ms', backend='proxy', duration='3s')") as process:
+    with injected("env.chaos.latency('redis', delay='150ms', backend='proxy', duration='6s')") as process:
         assert seconds(live.ping) >= 0.15
         process.kill()
         process.wait()
         eventually(lambda: _none(env.chaos.status()))
         eventually(lambda: _sooner(live, 0.15))
+
+
+def _another(live: redis.Redis, number: int) -> None:
+    """redis-py looks at a connection before it uses it, and opens another in silence; or its end comes just then."""
+    try:
+        assert live.client_id() != number
+    except redis.ConnectionError as error:
+        raise AssertionError(str(error)) from error
 
 
 def _sooner(client: redis.Redis, limit: float) -> None:
