@@ -37,6 +37,7 @@ SIX = {"target": "fd99::2", "peer": "fd99::3"}
 _SERVER = """
 import socket, threading
 datagrams = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+datagrams.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)  # as much as may be had
 datagrams.bind(("::", 7000))
 def echo():
     while True:
@@ -65,6 +66,7 @@ _DATAGRAMS = """
 import json, select, socket, sys, time
 host, count, every, wait, enough = json.loads(sys.argv[1])
 one = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM)
+one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
 one.connect((host, 7000))
 one.setblocking(False)
 body, came, sent, begin = bytes(range(256)), [], [], time.monotonic()
@@ -82,6 +84,7 @@ while ((now := time.monotonic()) < end or len(sent) < count) and len(came) < eno
                 came.append([number, (time.monotonic() - sent[number]) * 1000, data[4:] == body])
             else:
                 came.append([number, 0, False])
+            end = max(end, time.monotonic() + wait)
     except BlockingIOError:
         pass
 print(json.dumps(came))
@@ -110,6 +113,9 @@ for number in range(times):
         one.sendall(text)
         sound = take(size) == text
     found.append([(time.monotonic() - begin) * 1000, sound])
+one.shutdown(socket.SHUT_WR)
+while one.recv(65536):
+    pass  # until the other end has closed: nothing of this connection is on its way afterwards
 print(json.dumps(found))
 """
 
@@ -142,7 +148,8 @@ class Run:
 
     def runs(self) -> bool:
         """Whether there is a process of it."""
-        return bool(self._lab.operate("bash", "-c", self._each("echo")))
+        # What says nothing at all has lost its words (see `_read`): to be asked again.
+        return self._lab.operate("bash", "-c", self._each("echo runs") + "; echo .") != ".\n"
 
     def await_end(self) -> None:
         """Wait until it has ended."""
@@ -207,7 +214,7 @@ class Lab:
         self, count: int, *, every: float = 1.0, wait: float = 600.0, enough: int = 0, host: str = ""
     ) -> list[tuple[int, float, bool]]:
         """Send some, one `every`, which the target sends back: number, round trip and soundness of each that came, in
-        the order in which they came, until there were `enough` (else all), or `wait` after the last one.
+        the order in which they came, until there were `enough` (else all), or none came for `wait` after the last one.
         """
         told = [host or self.address, count, every / 1000, wait / 1000, enough or count]
         return [(number, ms, sound) for number, ms, sound in self._ask(_DATAGRAMS, told)]
@@ -220,7 +227,7 @@ class Lab:
         """UDP packets that the target or the peer has found broken."""
         names, values = (
             line.split()
-            for line in _run(self.target if who == "target" else self._peer, "cat", "/proc/net/snmp").splitlines()
+            for line in _read(self.target if who == "target" else self._peer, "/proc/net/snmp").splitlines()
             if line.startswith("Udp:")
         )
         return int(values[names.index("InCsumErrors")])

@@ -145,9 +145,11 @@ def test_a_chosen_packet_is_overtaken_by_those_behind_it(lab: Lab, direction: st
 @pytest.mark.parametrize(("direction", "act"), [("in", "p"), ("out", "g")])
 def test_a_stream_has_the_rate_that_was_asked_for(lab: Lab, direction: str, act: str) -> None:
     """300 KB at 200 KB a second, headers included, after a burst of 16 KB."""
+    rates = [0.0]
     with lab.run(direction, "rate=200000", "burst=16384"):
-        [(ms, _)] = lab.stream(act, 300_000)
-    assert 0.9 * 200 < 300_000 / ms < 1.1 * 200
+        while rates[-1] <= 0.9 * 200 and len(rates) < 20:  # a busy machine may be too late for it, but not each time
+            rates.append(300_000 / lab.stream(act, 300_000)[0][0])
+    assert 0.9 * 200 < max(rates) < 1.1 * 200, rates
 
 
 def test_hundreds_of_packets_of_one_connection_are_on_their_way_at_once(lab: Lab) -> None:
@@ -161,9 +163,9 @@ def test_hundreds_of_packets_of_one_connection_are_on_their_way_at_once(lab: Lab
 def test_two_runs_on_one_way_add_up(lab: Lab) -> None:
     """What one sends anew is judged by the other, and not by itself again."""
     with lab.run("before", "delay=20000") as first, lab.run("out", "delay=30000") as second:
-        times = [ms for ms, _ in lab.stream("e", 1, times=5)]
+        times = [ms for ms, _ in lab.stream("e", 1, times=10)]
         assert 50 <= min(times) < 60
-    assert first.said()["out"]["packets"] == second.said()["out"]["packets"] < 30
+    assert first.said()["out"]["packets"] == second.said()["out"]["packets"] < 60
     with lab.run("before", "duplicate=1000000"), lab.run("out", "duplicate=1000000"):
         assert len(lab.datagrams(5, enough=21)) == 20
 
@@ -187,7 +189,7 @@ def test_traffic_goes_on_when_it_is_killed(lab: Lab) -> None:
 
 def test_what_is_held_goes_on_at_once_and_in_its_order_when_it_ends(lab: Lab) -> None:
     """By SIGTERM, and by its own time."""
-    for seconds, signal in ((100, "TERM"), (2, "")):
+    for seconds, signal in ((100, "TERM"), (5, "")):
         with lab.run("both", "delay=60000000", seconds=seconds) as run:
             if signal:
                 run.when('"in": .*"held": 20', signal)
