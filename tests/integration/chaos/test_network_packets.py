@@ -7,9 +7,10 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import redis
 
 from envctl.errors import ConfigurationError
+from envctl.protocols import NotReady
+from envctl.waiting import until
 from tests.integration.chaos import wires
 
 if TYPE_CHECKING:
@@ -42,9 +43,14 @@ def datagrams(env: Environment, **settings: Any) -> dict[str, Any]:  # noqa: ANN
 
 
 def untouched(env: Environment) -> None:
-    """They come once, sound and in their order."""
-    told = datagrams(env)
-    assert (told["received"], told["twice"], told["late"], told["broken"]) == (100, 0, 0, 0)
+    """They come once, sound and in their order; where the sender changes its processor, order may need another try."""
+
+    def look() -> None:
+        told = datagrams(env)
+        if (told["received"], told["twice"], told["late"], told["broken"]) != (100, 0, 0, 0):
+            raise NotReady(str(told))
+
+    until(look, 30, "100 packets as they were sent")
 
 
 def test_requests_survive_losses_and_some_take_much_longer(env: Environment) -> None:
@@ -128,7 +134,7 @@ def test_what_is_spoilt_undetected_reaches_the_client(env: Environment) -> None:
         for _ in range(3):
             try:
                 wrong += env.redis.client(socket_timeout=5, retry=None).get("test:sound") != BODY
-            except (redis.RedisError, ValueError, UnicodeDecodeError):
+            except Exception:  # noqa: BLE001 - whatever a client makes of what nobody sent
                 wrong += 1
     assert wrong > 0
     assert env.redis.client().get("test:sound") == BODY
@@ -136,7 +142,9 @@ def test_what_is_spoilt_undetected_reaches_the_client(env: Environment) -> None:
     env.redis.client().delete("test:sound")
 
 
-def test_streams_come_in_order_though_their_packets_do_not(env: Environment) -> None:
+def test_streams_come_in_order_though_their_packets_do_not(
+    env: Environment, eventually: Callable[[Callable[[], object]], None]
+) -> None:
     """The kernel that gets them counts what it had to put in order."""
     live = env.redis.client()
     with env.chaos.reorder("redis", percent=5, lag="30ms", seed=1):
@@ -145,7 +153,8 @@ def test_streams_come_in_order_though_their_packets_do_not(env: Environment) -> 
             client.set("test:order", BODY)
             assert client.get("test:order") == BODY
         assert counted(env, "TCPOFOQueue") > before
-        assert datagrams(env)["late"] > 0
+        # Of a hundred none is chosen, once in 170 times.
+        eventually(lambda: some(datagrams(env)["late"]))
     untouched(env)
     live.delete("test:order")
 
@@ -221,6 +230,11 @@ def test_what_cannot_be_is_told_all_at_once_and_changes_nothing(
     for problem in problems:
         assert problem in str(refused.value)
     assert env.chaos.status() == []
+
+
+def some(count: int) -> None:
+    """At least one."""
+    assert count > 0
 
 
 def equal(found: object, wanted: object) -> None:
