@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -115,11 +116,13 @@ def test_a_killed_load_can_be_cleared(server: Running, tmp_path: Path, point: in
 
 def test_a_killed_server_is_said_and_the_next_load_completes_it(server: Running, tmp_path: Path, whole: object) -> None:
     """Its last commits may be gone with it, and with them their marks."""
-    dataset, died = shop(tmp_path), []
+    dataset, died, one = shop(tmp_path), list[str](), threading.Lock()
 
     def kill_once(_: int, __: int) -> None:
-        if not died:
-            died.append(server.docker("kill", "-s", "KILL", server.container()))
+        # Every connection has a thread: the others wait, or they would kill it again, or be done before it is dead.
+        with one:
+            if not died:
+                died.append(server.docker("kill", "-s", "KILL", server.container()))
 
     with pytest.raises(SeedFailed, match=r"connection was lost|refused"):
         loader(server.at, dataset, progress=kill_once).load()

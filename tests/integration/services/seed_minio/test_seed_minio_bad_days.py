@@ -7,6 +7,7 @@ import pickle
 import signal
 import subprocess
 import sys
+import threading
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +22,7 @@ from envctl.seeding.spec import Bucket
 from envctl.services.minio.requests import Requests
 from envctl.services.minio.seeding import framing
 from envctl.waiting import until
+from tests.integration.services.conftest import PATIENCE
 from tests.integration.services.seed_minio.runs import MINIO, SENT, Seeding, bucket_of, etags
 
 if TYPE_CHECKING:
@@ -102,8 +104,15 @@ def test_a_server_killed_in_the_middle_ends_the_load_and_the_next_one_repairs(
     start: Callable[..., Seeding], server: Running
 ) -> None:
     """It says what to do, and nothing of what was under way is there as an object."""
-    run = start()
-    run.on_progress = lambda: server.docker("kill", server.container()) if len(run.told) == 7 else None
+    run, died, one = start(), list[str](), threading.Lock()
+
+    def kill_once() -> None:
+        # Two threads tell of progress: the other one waits, or it would kill it again, or be done before it is dead.
+        with one:
+            if len(run.told) >= 7 and not died:
+                died.append(server.docker("kill", server.container()))
+
+    run.on_progress = kill_once
     with pytest.raises(SeedFailed, match="run `envctl seed` again: it goes on"):
         run.load()
     server.docker("start", server.container())
@@ -159,7 +168,7 @@ def small_server(server: Running, size: str) -> Iterator[Endpoint]:
         server.docker("run", "-d", "--name", name, *secrets, *drive, image, "server", "/data")
         port = int(server.docker("port", name, "9000").strip().rpartition(":")[2])
         at = Endpoint("minio", "127.0.0.1", {"minio": port}, admin)
-        until(lambda: initialised(at), 30, "a small server")
+        until(lambda: initialised(at), PATIENCE, "a small server")
         yield at
     finally:
         server.docker("rm", "-f", "-v", name)
