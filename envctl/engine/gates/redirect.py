@@ -15,7 +15,6 @@ past the gate meanwhile, because he was there before, is reset.
 from __future__ import annotations
 
 import json
-import os
 import signal
 import socket
 import subprocess
@@ -136,35 +135,21 @@ def begin(name: str, way: Redirect, serve: Callable[[], None], close: Callable[[
     if standing.alive(name):
         sys.stdout.write(json.dumps(standing.facts(name).get("begun", {})))
         sys.exit(0)
-    reader, writer = os.pipe()
-    if os.fork():
-        os.close(writer)
-        with os.fdopen(reader) as report:
-            said = report.read()
-        sys.stdout.write(said)
-        sys.exit(0 if said else 1)
-    os.setsid()
-    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    try:
-        standing.note(name)
-        os.write(writer, json.dumps(way.open()).encode())
-        os.close(writer)
-        _detach()
-        serve()
-    finally:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        way.end()
-        counts = close() or {}
-        remove(name)
-        way.note(**counts)
 
+    def stay(stands: Callable[[dict[str, Any]], None]) -> None:
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+        try:
+            standing.note(name)
+            stands(way.open())
+            serve()
+        finally:
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            way.end()
+            counts = close() or {}
+            remove(name)
+            way.note(**counts)
 
-def _detach() -> None:
-    """Let go of the streams, for which whoever started this waits."""
-    nowhere = os.open(os.devnull, os.O_RDWR)
-    for stream in (0, 1, 2):
-        os.dup2(nowhere, stream)
+    standing.leave(stay)
 
 
 def state(name: str) -> dict[str, Any]:

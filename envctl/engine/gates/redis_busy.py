@@ -15,13 +15,15 @@ from __future__ import annotations
 import json
 import os
 import select
-import signal
 import socket
 import sys
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from envctl.engine.gates import standing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _LOOK, _PATIENCE = 0.2, 60.0
 _SCRIPT = """
@@ -64,32 +66,23 @@ class Worker:
 
 def begin(name: str, worker: Worker, pid: int, seconds: float, every: float) -> None:
     """Begin, and go on by itself."""
-    reader, writer = os.pipe()
-    if os.fork():
-        os.close(writer)
-        with os.fdopen(reader) as report:
-            said = report.read()
-        sys.stdout.write(said)
-        sys.exit(0 if said else 1)
-    os.setsid()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    last = time.monotonic() + seconds
-    try:
-        standing.note(name)
-        _work(name, worker, 1)
-        os.write(writer, json.dumps(state(name)).encode())
-        os.close(writer)
-        nowhere = os.open(os.devnull, os.O_RDWR)
-        for stream in (0, 1, 2):
-            os.dup2(nowhere, stream)
-        times, due = 1, time.monotonic() + every
-        while time.monotonic() < last and os.path.exists(f"/proc/{pid}"):  # noqa: PTH110
-            select.select([], [], [], max(0.0, min(_LOOK, due - time.monotonic())))
-            if time.monotonic() >= due:
-                times, due = times + 1, time.monotonic() + every
-                _work(name, worker, times)
-    finally:
-        standing.forget(name)
+
+    def stay(stands: Callable[[dict[str, Any]], None]) -> None:
+        last = time.monotonic() + seconds
+        try:
+            standing.note(name)
+            _work(name, worker, 1)
+            stands(state(name))
+            times, due = 1, time.monotonic() + every
+            while time.monotonic() < last and os.path.exists(f"/proc/{pid}"):  # noqa: PTH110
+                select.select([], [], [], max(0.0, min(_LOOK, due - time.monotonic())))
+                if time.monotonic() >= due:
+                    times, due = times + 1, time.monotonic() + every
+                    _work(name, worker, times)
+        finally:
+            standing.forget(name)
+
+    standing.leave(stay)
 
 
 def _work(name: str, worker: Worker, times: int) -> None:

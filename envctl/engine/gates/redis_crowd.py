@@ -15,13 +15,16 @@ from __future__ import annotations
 import json
 import os
 import select
-import signal
 import socket
 import sys
 import time
 from contextlib import suppress
+from typing import TYPE_CHECKING, Any
 
 from envctl.engine.gates import standing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _LOOK, _PATIENCE = 0.2, 5.0
 _MOST = 20_000
@@ -80,33 +83,19 @@ class Crowd:
 
 def begin(name: str, crowd: Crowd, pid: int, seconds: float, keep: int) -> None:
     """Have the crowd there, and leave it to itself."""
-    reader, writer = os.pipe()
-    if os.fork():
-        os.close(writer)
-        with os.fdopen(reader) as report:
-            said = report.read()
-        sys.stdout.write(said)
-        sys.exit(0 if said else 1)
-    os.setsid()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    try:
-        standing.note(name)
-        crowd.fill()
-        crowd.leave(keep)
-        standing.note(name, held=len(crowd))
-        os.write(writer, json.dumps({"alive": True, "held": len(crowd)}).encode())
-        os.close(writer)
-        _detach()
-        _stay(crowd, pid, time.monotonic() + seconds, keep)
-    finally:
-        standing.forget(name)
 
+    def stay(stands: Callable[[dict[str, Any]], None]) -> None:
+        try:
+            standing.note(name)
+            crowd.fill()
+            crowd.leave(keep)
+            standing.note(name, held=len(crowd))
+            stands({"alive": True, "held": len(crowd)})
+            _stay(crowd, pid, time.monotonic() + seconds, keep)
+        finally:
+            standing.forget(name)
 
-def _detach() -> None:
-    """Let go of the streams, for which whoever started this waits."""
-    nowhere = os.open(os.devnull, os.O_RDWR)
-    for stream in (0, 1, 2):
-        os.dup2(nowhere, stream)
+    standing.leave(stay)
 
 
 def _stay(crowd: Crowd, pid: int, last: float, keep: int) -> None:

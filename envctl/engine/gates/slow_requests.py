@@ -22,14 +22,16 @@ from __future__ import annotations
 import json
 import os
 import select
-import signal
 import struct
 import sys
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from envctl.engine.gates import requests, rules, standing
 from envctl.engine.gates.nfqueue import Queue
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _WHOLE = 0xFFFF
 """Bytes of a packet that are looked at: all."""
@@ -131,37 +133,23 @@ class Delay:
 
 def begin(name: str, pid: int, seconds: float, port: str, delay: Delay, queue: Queue, choice: Choice) -> None:
     """Put the gate up, and leave it to itself."""
-    reader, writer = os.pipe()
-    if os.fork():
-        os.close(writer)
-        with os.fdopen(reader) as report:
-            said = report.read()
-        sys.stdout.write(said)
-        sys.exit(0 if said else 1)
-    os.setsid()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    try:
-        _note(name, choice, table=rules.has_table())
-        rules.lead(name, "INPUT", ["-p", "tcp", "!", "-i", "lo", "--dport", port], queue.number)
-        os.write(writer, json.dumps({"queue": queue.number}).encode())
-        os.close(writer)
-        _detach()
-        _watch(name, pid, time.monotonic() + seconds, delay, queue, choice)
-    finally:
-        rules.remove(name)
-        delay.let_go(float("inf"))
-        standing.forget(name)
+
+    def stay(stands: Callable[[dict[str, Any]], None]) -> None:
+        try:
+            _note(name, choice, table=rules.has_table())
+            rules.lead(name, "INPUT", ["-p", "tcp", "!", "-i", "lo", "--dport", port], queue.number)
+            stands({"queue": queue.number})
+            _watch(name, pid, time.monotonic() + seconds, delay, queue, choice)
+        finally:
+            rules.remove(name)
+            delay.let_go(float("inf"))
+            standing.forget(name)
+
+    standing.leave(stay)
 
 
 def _note(name: str, choice: Choice, **facts: object) -> None:
     standing.note(name, **{**standing.facts(name), "seen": choice.seen, "held": choice.held, **facts})
-
-
-def _detach() -> None:
-    """Let go of the streams, for which whoever started this waits."""
-    nowhere = os.open(os.devnull, os.O_RDWR)
-    for stream in (0, 1, 2):
-        os.dup2(nowhere, stream)
 
 
 def _watch(name: str, pid: int, last: float, delay: Delay, queue: Queue, choice: Choice) -> None:

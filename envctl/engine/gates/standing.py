@@ -1,4 +1,6 @@
-"""That a gate stands: its process, and what it knows of how things were before it, in a file for whoever ends it."""
+"""How a gate comes to stand, and that it does: its process, and what it knows of how things were before it, in a file
+for whoever ends it.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +8,45 @@ import json
 import os
 import select
 import signal
+import sys
 import time
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _PATIENCE, _LOOK = 5.0, 0.02
 
 
 def _place(name: str) -> str:
     return f"/run/{name}.json"
+
+
+def leave(stay: Callable[[Callable[[dict[str, Any]], None]], None]) -> None:
+    """Have a process of its own `stay`, which gets a function by which it says that it stands, and with what; that is
+    printed, and the process that calls ends then, with code 1 where it did not come to that. There SIGTERM raises
+    SystemExit.
+    """
+    reader, writer = os.pipe()
+    if os.fork():
+        os.close(writer)
+        with os.fdopen(reader) as report:
+            said = report.read()
+        sys.stdout.write(said)
+        sys.exit(0 if said else 1)
+    os.setsid()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+
+    def stands(facts: dict[str, Any]) -> None:
+        os.write(writer, json.dumps(facts).encode())
+        os.close(writer)
+        # Whoever started this waits for its streams.
+        nowhere = os.open(os.devnull, os.O_RDWR)
+        for stream in (0, 1, 2):
+            os.dup2(nowhere, stream)
+
+    stay(stands)
 
 
 def note(name: str, **facts: object) -> None:
