@@ -176,8 +176,11 @@ class Journal:
             if self.path.parent.is_dir():
                 make_folder(self.path)
             descriptor = os.open(self.path / "history.jsonl", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-            with os.fdopen(descriptor, "a") as stream:
-                stream.write(json.dumps(line, default=str) + "\n")
+            try:
+                # In one go: an interrupt leaves no half of a line.
+                os.write(descriptor, (json.dumps(line, default=str) + "\n").encode())
+            finally:
+                os.close(descriptor)
 
     def history(self) -> list[dict[str, Any]]:
         """Every change of state of every fault, and what else was noted, by the clock."""

@@ -45,7 +45,6 @@ class Running:
         self._recovering = Recovering(loaded.scenario, env, self._probing)
         parts = (self._probing, self._labours, self._recovering)
         self._stepping = Stepping(ward, self._notes, *parts, dice, of_faults)
-        self._left: set[str] = set()
         self._folder = str(loaded.functions.folder.absolute())
 
     def go(self) -> ScenarioVerdict:
@@ -150,9 +149,7 @@ class Running:
     def _heal_rest(self) -> None:
         """Heal what a step could not, or had no time to."""
         mine = self._notes.is_mine
-        left = [one for one in self._ward.journal.entries() if mine(one.fault, one.service, one.seed)]
-        self._left |= {entry.id for entry in left}
-        _, failed = heal_all(self._ward, lambda entry: entry.id in self._left)
+        _, failed = heal_all(self._ward, lambda entry: mine(entry.fault, entry.service, entry.seed))
         for error in failed:
             self._notes.end(Outcome.NOT_RECOVERED, f"{error.wanted}: {error.found}")
 
@@ -168,7 +165,9 @@ class Running:
         planned = [line for line in lines if line["event"] == "fault.planned"]
         mine = {line["id"] for line in planned if self._notes.is_mine(line["fault"], line["service"], line["seed"])}
         # One that was broken off before it was told as planned is this run's all the same.
-        mine |= self._left
+        known = {line["id"] for line in lines if line["event"].startswith("fault.")} - mine
+        entries = [self._ward.journal.get(fault) or self._ward.journal.ended(fault) for fault in known]
+        mine |= {one.id for one in entries if one and self._notes.is_mine(one.fault, one.service, one.seed)}
         return [line for line in lines if line.get("id") in mine or line["event"].startswith("operation.")]
 
     def _address(self, service: str, port: str) -> str:

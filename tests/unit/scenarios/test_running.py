@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import signal
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +19,6 @@ from tests.unit.chaos.toys import BEFORE, Scribble
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from envctl.journal import Entry
     from envctl.scenarios.calls import Chaos
     from envctl.scenarios.verdict import ScenarioVerdict
     from tests.unit.chaos.toys import ToyWard
@@ -43,6 +40,11 @@ def slow(env):
 def hang(env):
     import threading
     threading.Event().wait(30)
+"""
+PRESS = """
+import os, signal
+def press(env):
+    os.kill(os.getpid(), signal.SIGINT)
 """
 ONE = """
 probes:
@@ -309,9 +311,8 @@ def test_what_is_broken_off_and_cannot_be_healed_is_not_said_to_be_healed(
 ) -> None:
     """That is told first, and then what ended the run."""
     text = ONE.replace("scribble", "stubborn").replace("for: 100ms", "while: [{run: {python: 'press.py:press'}}]")
-    press = "import os, signal\ndef press(env):\n    os.kill(os.getpid(), signal.SIGINT)\n"
     with pytest.raises(BrokenOff) as broken_off:
-        chaos.run(str(written(text, looks=LOOKS, press=press)))
+        chaos.run(str(written(text, looks=LOOKS, press=PRESS)))
     assert broken_off.value.verdict.outcome is Outcome.NOT_RECOVERED
     assert re.search("read-only.*; broken off by Ctrl-C", broken_off.value.verdict.reasons[0])
     mend(ward)
@@ -369,19 +370,9 @@ def test_work_that_fails_breaks_it(run: Callable[..., ScenarioVerdict], work: st
 
 def test_ctrl_c_heals_and_writes_the_history(chaos: Chaos, ward: ToyWard, written: Callable[..., object]) -> None:
     """It goes on to whoever ran it."""
-    file = written(ONE.replace("100ms", "1h"), looks=LOOKS)
-
-    def press() -> None:
-        while not ward.journal.entries():
-            ticking.wait(0.01)
-        os.kill(os.getpid(), signal.SIGINT)
-
-    ticking = threading.Event()
-    pressing = threading.Thread(target=press)
-    pressing.start()
+    file = written(ONE.replace("for: 100ms", "while: [{run: {python: 'press.py:press'}}]"), looks=LOOKS, press=PRESS)
     with pytest.raises(KeyboardInterrupt) as broken_off:
         chaos.run(str(file))
-    pressing.join()
     assert isinstance(broken_off.value, BrokenOff)
     assert broken_off.value.verdict.reasons == ("broken off by Ctrl-C (SIGINT)",)
     [told] = ward.folder.path.glob("scenarios/*.jsonl")
@@ -389,17 +380,22 @@ def test_ctrl_c_heals_and_writes_the_history(chaos: Chaos, ward: ToyWard, writte
     assert "fault.healed" in {line["event"] for line in history.read(told)}
 
 
+@pytest.mark.parametrize("when", ["save", "say"])
 def test_a_fault_that_was_broken_off_as_it_was_written_down_is_in_the_history(
-    chaos: Chaos, ward: ToyWard, written: Callable[..., object], monkeypatch: pytest.MonkeyPatch
+    chaos: Chaos, ward: ToyWard, written: Callable[..., object], monkeypatch: pytest.MonkeyPatch, when: str
 ) -> None:
     """Nobody had been told yet that it was planned; it was healed all the same."""
-    save = ward.journal.save
+    done, pressed = getattr(ward.journal, when), threading.Event()
 
-    def broken_off(entry: Entry) -> Entry:
-        save(entry)
-        raise KeyboardInterrupt
+    def press(*given: object, **more: object) -> object:
+        if pressed.is_set() or when == "save":
+            answer: object = done(*given, **more)
+        if not pressed.is_set():
+            pressed.set()
+            raise KeyboardInterrupt
+        return answer
 
-    monkeypatch.setattr(ward.journal, "save", broken_off)
+    monkeypatch.setattr(ward.journal, when, press)
     with pytest.raises(KeyboardInterrupt):
         chaos.run(str(written(ONE, looks=LOOKS)))
     [told] = ward.folder.path.glob("scenarios/*.jsonl")
