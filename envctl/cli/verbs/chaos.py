@@ -78,11 +78,12 @@ def list_verb(run: Run, /, *, services: tuple[str, ...]) -> None:
 def status_verb(run: Run, /) -> None:
     """Show the faults that are in force, and those that were lost before their time was over."""
     chaos = _chaos(run)
-    entries = [entry.public() for entry in chaos.status()]
+    entries, lost = [entry.public() for entry in chaos.status()], chaos.lost()
     if run.json:
-        output.show_json(entries)
+        # Their stage tells them from those that are in force.
+        output.show_json([*entries, *(entry.public() for entry in lost)])
     else:
-        output.show(chaos_view.in_force(entries) + chaos_view.lost(chaos.lost()))
+        output.show(chaos_view.in_force(entries) + chaos_view.lost(lost))
 
 
 @chaos_verb.command("heal")
