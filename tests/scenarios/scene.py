@@ -50,6 +50,12 @@ sys.exit(main())
 """envctl that finds the environments of one scene alone: others use the engine too, and theirs are not ours to end."""
 
 
+NEVER_READY = """
+services:
+  never: {image: 'envctl/base:trixie', init: true, command: [sleep, infinity], labels: {envctl.ready.exec: 'exit 1'}}
+"""
+
+
 class Scene:
     """The environment of one test (and others whose names begin with its name), its folders and its programs."""
 
@@ -122,6 +128,12 @@ class Scene:
         images = self.envctl("images", "list", "--json").document["images"]
         return str(next(image["reference"] for image in images if image["service"] == service))
 
+    def never_ready(self) -> tuple[str, str]:
+        """Options by which `up` waits until somebody ends it: nobody has to be quicker than the services."""
+        file = self.folder / "never-ready.yaml"
+        file.write_text(NEVER_READY)
+        return "--file", str(file)
+
     def lose_state(self) -> None:
         """Delete the state of all environments."""
         shutil.rmtree(self.state / "envctl")
@@ -158,7 +170,7 @@ class Scene:
     def containers(self, name: str = "") -> dict[str, Any]:
         """The containers of an environment by service, as the engine has them now; helpers are none's."""
         labels = [f"envctl.environment={name or self.name}", "com.docker.compose.service"]
-        found = self.engine.containers.list(all=True, filters={"label": labels})
+        found = self.engine.containers.list(all=True, filters={"label": labels}, ignore_removed=True)
         return {container.labels["com.docker.compose.service"]: container for container in found}
 
     def ids(self, name: str = "") -> dict[str, str]:
@@ -217,14 +229,24 @@ class Scene:
 
     def close(self) -> None:
         """Remove whatever the test left, without envctl; fails when something cannot be removed."""
-        complaints = [log.read_text() for log in self.state.glob("envctl/*/*.log")]
+        complaints = [*self._complaints()]
         for program in self._programs:
             program.close()
-        for process in self.helpers():
-            with suppress(psutil.NoSuchProcess):
-                process.kill()
+        self.eventually(self._quiet)
         self.eventually(self._swept)
         assert not any(complaints), f"a guardian or a warden complained: {complaints}"
+
+    def _complaints(self) -> Iterator[str]:
+        for log in self.state.glob("envctl/*/*.log"):
+            with suppress(FileNotFoundError):  # it went with its environment
+                yield log.read_text()
+
+    def _quiet(self) -> None:
+        """Nobody makes anything any more, not even whom a helper had just started."""
+        for process in (left := self.helpers()):
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        assert not left
 
     def _swept(self) -> None:
         for thing in self.resources():

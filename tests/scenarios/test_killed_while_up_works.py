@@ -110,7 +110,7 @@ def test_an_interrupted_up_leaves_nothing(
     scene: Scene, moment: Callable[[Scene, Program], None], *, everyone: bool
 ) -> None:
     """A terminal's Ctrl-C reaches compose too, a CI system's SIGTERM only envctl; both end with 130."""
-    up = scene.start("--json", "up", "--service", "postgres")
+    up = scene.start("--json", "up", "--service", "postgres", *scene.never_ready())
     moment(scene, up)
     up.signal(signal.SIGINT if everyone else signal.SIGTERM, everyone=everyone)
     result = up.finish(exits=130).events[-1]

@@ -25,7 +25,7 @@ def test_two_ups_of_one_environment_make_it_once(scene: Scene) -> None:
 
 def test_down_during_up_ends_both_in_order(scene: Scene) -> None:
     """`up` ends with 130 and says why; `down` ends with 0; nothing is left, also not later."""
-    up = scene.start(*UP)
+    up = scene.start(*UP, *scene.never_ready())
     scene.hears(up, "service.started")
     down = scene.envctl("down", "--json")
     said = up.finish(exits=130)
@@ -37,7 +37,7 @@ def test_down_during_up_ends_both_in_order(scene: Scene) -> None:
 
 def test_down_while_compose_works_ends_both_in_order(scene: Scene) -> None:
     """As above, in the middle of making the containers."""
-    up = scene.start(*UP)
+    up = scene.start(*UP, *scene.never_ready())
 
     def compose_works() -> None:
         assert scene.helpers()
