@@ -124,10 +124,6 @@ def test_a_deadline_names_every_condition_that_is_still_unmet(scene: Scene) -> N
   fine: {{<<: *tiny, labels: {{envctl.ready.exec: "exit 0"}}, command: [sleep, infinity]}}
 """,
     )
-    said = scene.envctl("up", "--json", "--file", str(file), "--service", "fine", "--timeout", "12", exits=1)
-    found = failure(said)
-    assert found["error"] == "NotReadyInTime"
-    unmet = {one["service"]: one for one in found["unmet"]}  # type: ignore[attr-defined]
     expected = {
         "http": "GET /other answered 503",
         "tcp": "closed without an answer",
@@ -136,6 +132,14 @@ def test_a_deadline_names_every_condition_that_is_still_unmet(scene: Scene) -> N
         "check": "its healthcheck says (starting|unhealthy)",
         "job": r"has not ended well yet \(running\)",
     }
+    for deadline in ("12", "60", "240"):
+        said = scene.envctl("up", "--json", "--file", str(file), "--service", "fine", "--timeout", deadline, exits=1)
+        found = failure(said)
+        assert found["error"] == "NotReadyInTime"
+        unmet = {one["service"]: one for one in found["unmet"]}  # type: ignore[attr-defined]
+        # On a busy machine it is over before all seven have started and been asked.
+        if all(re.search(expected.get(name, "$^"), one["last_error"]) for name, one in unmet.items()):
+            break
     assert unmet.keys() == expected.keys()
     for name, pattern in expected.items():
         assert re.search(pattern, unmet[name]["last_error"]), unmet[name]
