@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import psutil
 import pytest
 
+from tests.scenarios.program import PATIENCE
+
 if TYPE_CHECKING:
     from tests.scenarios.scene import Scene
 
@@ -128,7 +130,7 @@ def test_kafka_advertises_its_address_after_a_move_and_a_restart(scene: Scene, a
         for sasl in (False, True):
             scene.step(f"round {round_}: a message is sent, SASL {sasl}")
             with closing(producer_of(variables, sasl=sasl)) as producer:
-                assert producer.send("scene", b"message").get(timeout=30).topic == "scene"
+                assert producer.send("scene", b"message").get(timeout=PATIENCE).topic == "scene"
         if not round_:
             scene.containers()["kafka"].kill()
             scene.containers()["kafka"].start()
