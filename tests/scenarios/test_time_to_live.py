@@ -8,8 +8,6 @@ import signal
 import time
 from typing import TYPE_CHECKING
 
-from envctl.waiting import pause
-
 if TYPE_CHECKING:
     from tests.scenarios.scene import Scene
 
@@ -24,12 +22,12 @@ def test_an_unused_environment_goes_when_its_time_is_over(scene: Scene) -> None:
 
 
 def test_an_environment_in_use_stays(scene: Scene) -> None:
-    """Every look at it counts as use: it outlives its time several times over, then goes."""
-    scene.envctl(*UP, "6s")
+    """Every look at it counts as use: it outlives its time, then goes."""
+    scene.envctl(*UP, "10s")
     ids, began = scene.ids(), time.monotonic()
-    while time.monotonic() - began < 15:
+    # Without a pause: on a busy machine a look may take seconds.
+    while time.monotonic() - began < 22:
         assert scene.envctl("status", "--json").document["state"] == "ready"
-        pause(1)
     assert scene.ids() == ids
     scene.eventually(scene.is_gone)
 
@@ -55,10 +53,14 @@ def test_it_survives_the_death_of_the_shell_that_made_it(scene: Scene) -> None:
 
 def test_gc_collects_one_whose_time_is_over_and_whose_helper_died(scene: Scene) -> None:
     """As after a reboot: the proof is how long nobody used it; one whose time is not over is kept."""
-    scene.envctl(*UP, "5s")
-    for helper in scene.helpers():
-        helper.kill()
-    kept = {one["environment"]: one["reason"] for one in scene.gc()["kept"]}
+    for seconds in (5, 20, 80):
+        scene.envctl(*UP, f"{seconds}s")
+        for helper in scene.helpers():
+            helper.kill()
+        kept = {one["environment"]: one["reason"] for one in scene.gc()["kept"]}
+        # On a busy machine its time may be over already.
+        if scene.name in kept:
+            break
     assert "time to live has" in kept[scene.name]
 
     def is_dead() -> None:
