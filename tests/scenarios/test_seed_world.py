@@ -213,7 +213,7 @@ def test_an_application_reads_on_and_writes_as_a_group(world: Readers) -> None:
         "sasl_plain_username": variables["KAFKA_SASL_USERNAME"],
         "sasl_plain_password": variables["KAFKA_SASL_PASSWORD"],
     }
-    options = {"group_id": "billing", "auto_offset_reset": "earliest", "consumer_timeout_ms": 30000}
+    options = {"group_id": "billing", "auto_offset_reset": "earliest", "consumer_timeout_ms": 120000}
     consumer = KafkaConsumer("ingestion.files", **access, **options)
     try:
         first = next(consumer)
