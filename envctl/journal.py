@@ -38,6 +38,7 @@ class Stage(StrEnum):
     VERIFIED = "verified"
     HEALED = "healed"
     LOST = "lost"
+    REFUSED = "refused"
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Healed:
-    """How one fault ended: `healed`, or `lost` with the `problem`; `ms` of healing and proving; what was measured."""
+    """How one fault ended: `healed`, or `lost` or `refused` with the `problem`; `ms` of healing and proving; what was
+    measured.
+    """
 
     id: str
     fault: str
@@ -47,10 +49,13 @@ class Patience:
     holder: float = 120.0
 
 
-def heal(ward: Ward, fault: str, site: Site | None = None, patience: Patience = Patience()) -> Healed | None:
+def heal(
+    ward: Ward, fault: str, site: Site | None = None, patience: Patience = Patience(), refused: str = ""
+) -> Healed | None:
     """Heal one fault, and before it those injected later that keep its service from answering.
 
-    None when it is over already. `site` is the injector's own, with the sessions that it keeps.
+    None when it is over already. `site` is the injector's own, with the sessions that it keeps. `refused` is why it
+    was never put in force: whatever was done until that was known is undone, and it ends as refused.
 
     Raises:
         HealFailed: the service is not what it was; the fault stays in the journal, and is tried again.
@@ -65,7 +70,7 @@ def heal(ward: Ward, fault: str, site: Site | None = None, patience: Patience = 
             heal(ward, other.id, patience=patience)
     with ward.journal.holding(fault, patience.holder):
         entry = ward.journal.get(fault)
-        return _heal(ward, entry, site, patience.healing) if entry is not None else None
+        return _heal(ward, entry, site, patience.healing, refused=refused) if entry is not None else None
 
 
 def heal_all(
@@ -132,7 +137,12 @@ def locked_out(others: Sequence[Entry], service: str) -> bool:
 
 
 def _heal(
-    ward: Ward, entry: Entry, site: Site | None, within: float | None, unrecorded: Sequence[Entry] = ()
+    ward: Ward,
+    entry: Entry,
+    site: Site | None,
+    within: float | None,
+    unrecorded: Sequence[Entry] = (),
+    refused: str = "",
 ) -> Healed:
     fault, clock = fault_of(entry), Deadline(0)
     deadline = Deadline(fault.heals_within if within is None else within)
@@ -143,12 +153,15 @@ def _heal(
         # Before it is out of the journal: who waits for that finds in the history how it ended.
         if stage is Stage.LOST:
             ward.journal.say("fault.lost", entry, ms=ms, reason=problem)
+        elif stage is Stage.REFUSED:
+            ward.journal.say("fault.refused", entry, ms=ms, reason=problem)
         else:
             ward.journal.say("fault.healed", entry, ms=ms, evidence=evidence)
         ward.journal.close(replace(entry, evidence=proof), stage, problem)
         return Healed(entry.id, entry.fault, entry.service, stage, ms, evidence, problem)
 
-    ward.journal.say("fault.healing", entry)
+    if not refused:
+        ward.journal.say("fault.healing", entry)
     try:
         site = site or _repeat(lambda: _site(ward, entry), deadline, f"{entry.service} found")
         others = [other for other in (*ward.journal.entries(), *unrecorded) if other.id != entry.id]
@@ -161,7 +174,7 @@ def _heal(
     except TimedOut as error:
         raise _failed(ward, entry, error) from error
     _remember(ward, site)
-    return over(Stage.HEALED, evidence)
+    return over(Stage.REFUSED if refused else Stage.HEALED, evidence, refused)
 
 
 def _remember(ward: Ward, site: Site) -> None:

@@ -223,7 +223,8 @@ def _undo(ward: Ward, entry: Entry, site: Site, error: BaseException) -> None:
     """Heal what an injection that failed has done; what cannot be healed is added to the failure, not put in its
     place.
     """
+    refused = error.found or error.wanted if isinstance(error, FaultUnfit) else ""
     try:
-        heal(ward, entry.id, site)
+        heal(ward, entry.id, site, refused=refused)
     except EnvctlError as failure:
         error.add_note(f"and then: {failure}")

@@ -16,7 +16,7 @@ MEGABYTE = 1_000_000
 DETAILS = frozenset(
     {
         *("image.present", "service.started", "service.waiting", "resource.removed"),
-        *("fault.planned", "fault.applied", "fault.healing", "fault.verdict"),
+        *("fault.planned", "fault.applied", "fault.healing", "fault.verdict", "fault.refused"),
         *("environment.attached", "environment.up", "environment.down"),  # each verb's last line says it
         *scenario_phrases.DETAILS,
     }
@@ -160,6 +160,7 @@ _PHRASES: dict[str, Callable[[Data], str]] = {
     "fault.healing": lambda data: f"{data.get('id')}: healing",
     "fault.healed": lambda data: _timed(f"{data.get('id')}: healed", data),
     "fault.lost": lambda data: f"{data.get('id')}: lost: {data.get('reason')}",
+    "fault.refused": lambda data: f"{data.get('id')}: refused: {data.get('reason')}",
     "fault.heal_failed": lambda data: f"{data.get('id', 'a fault')}: not healed: {data.get('reason')}",
     "fault.moot": lambda data: f"{data.get('id')}: goes with its environment",
     "lock.waiting": lambda data: f"waiting: {data.get('reason')}",

@@ -38,6 +38,7 @@ _STABLE: dict[str, tuple[str, ...]] = {
     "fault.injected": ("fault", "service"),
     "fault.healed": ("fault", "service"),
     "fault.lost": ("fault", "service"),
+    "fault.refused": ("fault", "service"),
 }
 """What of an event is decided by the scenario and the seed, and by no clock."""
 

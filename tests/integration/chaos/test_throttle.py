@@ -223,6 +223,7 @@ def test_a_shaper_of_somebody_else_is_left_alone_and_stands_in_the_way_of_its_ow
         for direction in ("both", stands_in):
             with pytest.raises(FaultUnfit, match=f"eth0 has a queueing discipline already: {name}"):
                 env.chaos.throttle("redis", direction=direction)
+            assert env.chaos.history()[-1]["event"] == "fault.refused"
         with env.chaos.throttle("redis", direction="in" if stands_in == "out" else "out"):
             assert name in wires.portrait(env, "redis")
         with env.chaos.throttle("redis", backend="nfqueue"):

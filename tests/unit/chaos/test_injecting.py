@@ -8,7 +8,7 @@ import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -30,6 +30,8 @@ from tests.unit.chaos.toys import BEFORE, Brief, Gag, Lurker, Scribble, Stubborn
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from envctl.site import Site
 
 HURT = {"word.txt": "broken"}
 
@@ -77,6 +79,30 @@ def test_what_the_service_cannot_have_is_refused_untouched(ward: ToyWard) -> Non
     with pytest.raises(FaultUnfit, match="use pause"):
         inject(ward, Scribble(), "zookeeper", Wish())
     assert ward.journal.history() == []
+
+
+@pytest.mark.parametrize("half", [False, True])
+def test_what_is_refused_when_it_is_to_begin_is_told_as_that(
+    ward: ToyWard, monkeypatch: pytest.MonkeyPatch, half: bool
+) -> None:
+    """Not as healed: it never was in force. What was done until then is undone."""
+
+    def refuse(self: Scribble, site: Site, plan: dict[str, Any]) -> None:
+        del self, plan
+        if half:
+            (site.kept["server"].folder / "word.txt").write_text("half")
+        raise FaultUnfit("scribble on redis", "somebody's own queue is there", "remove it")
+
+    monkeypatch.setattr(Scribble, "apply", refuse)
+    with pytest.raises(FaultUnfit, match="somebody's own queue"):
+        inject(ward, Scribble(), "redis", Wish())
+    assert ward.server().all() == BEFORE
+    lines = ward.journal.history()
+    assert [line["event"] for line in lines] == ["fault.planned", "fault.refused"]
+    assert lines[-1]["reason"] == "somebody's own queue is there"
+    ended = ward.journal.ended(lines[0]["id"])
+    assert ended is not None
+    assert (ended.stage, ended.problem) == (Stage.REFUSED, "somebody's own queue is there")
 
 
 def test_every_impossible_parameter_is_told_at_once(ward: ToyWard) -> None:
