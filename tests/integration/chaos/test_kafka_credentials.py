@@ -62,8 +62,15 @@ def record(env: Environment, user: str = "app") -> str:
     """What ZooKeeper holds of a user, told by Kafka's own tool."""
     shell = ["zookeeper-shell", "localhost:2181", "get", f"/config/users/{user}"]
     argv = env.exec_argv("zookeeper", ["env", "KAFKA_OPTS=", *shell])
-    said = subprocess.run(argv, capture_output=True, text=True, check=False).stdout
-    return next((line for line in said.splitlines() if line.startswith("{")), "")
+
+    def told() -> str:
+        done = subprocess.run(argv, capture_output=True, text=True, check=False)
+        for line in done.stdout.splitlines():
+            if line.startswith("{"):
+                return line
+        raise NotReady(f"{done.stdout}{done.stderr}"[-300:])
+
+    return until(told, 120, f"what ZooKeeper holds of {user}")
 
 
 def quota(env: Environment, user: str, rate: float | None) -> None:
@@ -115,10 +122,9 @@ def poll_and_commit(consumer: KafkaConsumer) -> None:
     """What a live consumer does. kafka-python's poll raises when a fetch is refused, but where the next look at the
     topics is refused first it fetches no more and brings nothing, in silence: then it is the commit that is refused.
     """
-    while consumer.poll(timeout_ms=1000):
-        pass  # what it had fetched before
-    for _ in range(5):
-        assert not consumer.poll(timeout_ms=1000)
+    quiet = 0
+    while quiet < 5:  # what it had fetched before may still come
+        quiet = 0 if consumer.poll(timeout_ms=1000) else quiet + 1
     consumer.commit()
 
 
