@@ -64,8 +64,9 @@ def transactional(
     name: str = "",
     **settings: Any,  # noqa: ANN401 - the client's own
 ) -> Iterator[KafkaProducer]:
-    """A producer whose transactional id is `name`, ready to begin."""
-    producer = env.kafka.producer(transactional_id=name or f"shop-{secrets.token_hex(4)}", **settings)
+    """A producer whose transactional id is `name`, ready to begin; patient with a broker that starts slowly."""
+    patient = {"transaction_timeout_ms": 600_000, "max_block_ms": 300_000, "delivery_timeout_ms": 300_000, **settings}
+    producer = env.kafka.producer(transactional_id=name or f"shop-{secrets.token_hex(4)}", **patient)
     with closing(producer):
         producer.init_transactions()
         yield producer
@@ -174,9 +175,15 @@ def test_a_producer_that_dies_too_has_its_transaction_aborted_when_its_time_is_o
         f"transactional_id={topic!r}, transaction_timeout_ms=10_000); p.init_transactions(); p.begin_transaction()\n"
         f"for n in range(20): p.send({topic!r}, b'x').get(30)\np.commit_transaction()"
     )
+    before = started_at(env, engine)
     with env.chaos.kill_mid_transaction("kafka", table=topic, duration=FOREVER) as kill:
         with subprocess.Popen([sys.executable, "-W", "ignore", "-c", program]) as other:
-            until(lambda: _require(not running(env, engine)), 120, "the broker is killed")
+            # It is started again at once: that it is down may be over before somebody looks.
+            until(
+                lambda: _require(not running(env, engine) or started_at(env, engine) != before),
+                120,
+                "the broker is killed",
+            )
             other.kill()
         [victim] = kill.verdict.transactions
     assert (victim.fate, kill.verdict.clean) == (Fate.ROLLED_BACK, True)
