@@ -55,9 +55,12 @@ class Crew:
     def __init__(self, env: Environment, *, static: bool = False) -> None:
         self.env, self.topic, self.group = env, make(env, partitions=4), f"g{secrets.token_hex(4)}"
         self.listener = Listener()
-        own = {"group_instance_id": f"{self.group}-1"} if static else {}
+        # A static member does not leave its group when it closes: its session must end soon. Any other is not to be
+        # thrown out by the broker itself because this machine is busy.
+        own = {"group_instance_id": f"{self.group}-1", "session_timeout_ms": 6000} if static else {}
         self.consumer = env.kafka.consumer(
-            group_id=self.group, enable_auto_commit=False, heartbeat_interval_ms=300, session_timeout_ms=6000, **own
+            **{"group_id": self.group, "enable_auto_commit": False, "session_timeout_ms": 30_000, **own},
+            heartbeat_interval_ms=300,
         )
         self.consumer.subscribe([self.topic], listener=self.listener)
         self.produce()
@@ -74,7 +77,8 @@ class Crew:
         one = self.consumer
 
         def settled() -> None:
-            one.poll(timeout_ms=1000)
+            if refused := refusal(one.poll, timeout_ms=1000):
+                raise NotReady(f"poll: {refused}")
             if len(one.assignment()) != 4:
                 raise NotReady(f"it has {one.assignment()}")
             ends = one.end_offsets(list(one.assignment()))
@@ -156,10 +160,18 @@ def _none(env: Environment) -> None:
         raise NotReady(str(there))
 
 
+def _nobody(env: Environment) -> None:
+    with admin(env) as connection:
+        there = groups.describe(connection, groups.names(connection))
+    if members := [name for name, group in there.items() if group.members]:
+        raise NotReady(f"members of {members}")
+
+
 def test_without_a_name_it_is_every_group_with_members(env: Environment) -> None:
     """An empty one is not touched; with nobody in any there is nothing to do."""
     with crew(env) as gone:
         pass
+    until(lambda: _nobody(env), PATIENCE, "every member has left, or its session has ended")
     with pytest.raises(FaultUnfit, match="nobody is in it"):
         env.chaos.rebalance("kafka", group=gone.group)
     with pytest.raises(FaultUnfit, match="all are empty"):
@@ -217,9 +229,14 @@ def test_a_restart_of_the_broker_gives_the_coordinator_back(env: Environment) ->
     fault = env.chaos.lose_coordinator("kafka", duration="1h")
     env.chaos.restart("kafka", graceful=False).heal()
     assert fault.heal().stage == "lost"
-    assert team.committed() == offsets
+    until(lambda: _equal(team, offsets), PATIENCE, "the offsets are loaded, and the same")
     with crew(env):
         pass
+
+
+def _equal(team: Crew, offsets: dict[str, int]) -> None:
+    if (found := team.committed()) != offsets:
+        raise NotReady(f"{found}")
 
 
 def test_what_cannot_be_is_refused_by_name(env: Environment) -> None:
