@@ -11,8 +11,10 @@ import pytest
 from kafka.serializer import Deserializer
 
 from envctl.errors import ConfigurationError, FaultUnfit, UnknownName
+from envctl.protocols import NotReady
 from envctl.services.kafka.chaos import deletion, topics
-from tests.integration.chaos.kafka_clients import admin, drop, make, producer, receive, record, send
+from envctl.waiting import until
+from tests.integration.chaos.kafka_clients import PATIENCE, admin, drop, make, producer, receive, record, send
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -160,7 +162,7 @@ def test_a_lagging_consumer_finds_its_place_gone(env: Environment) -> None:
         reset: env.kafka.consumer(topic, group_id=f"lag-{reset}", auto_offset_reset=reset) for reset in consumers
     }
     assert receive(lagging["earliest"], 3)[0].offset == 7
-    assert lagging["latest"].poll(timeout_ms=2000) == {}
+    until(lambda: _at_the_end(lagging["latest"], 10), PATIENCE, "it is where the next record will be")
     with pytest.raises(OffsetOutOfRangeError):
         poll_on(lagging["none"])
     with producer(env) as sender:
@@ -170,6 +172,12 @@ def test_a_lagging_consumer_finds_its_place_gone(env: Environment) -> None:
         consumer.close()
     assert fault.heal().evidence == fault.evidence
     assert record(env, f"/config/topics/{topic}") == before
+
+
+def _at_the_end(consumer: KafkaConsumer, end: int) -> None:
+    assert consumer.poll(timeout_ms=500) == {}
+    if (places := [consumer.position(at) for at in consumer.assignment()]) != [end]:
+        raise NotReady(f"it is at {places}")
 
 
 def test_only_what_is_asked_for_is_deleted(env: Environment) -> None:
