@@ -13,10 +13,10 @@ import pytest
 import urllib3
 from minio.error import S3Error
 
-from envctl.engine.gates import inside
 from envctl.errors import ConfigurationError, VictimNeverCame
 from envctl.reports import Fate
 from envctl.services.minio.chaos.uploads import Store
+from tests.integration.chaos.s3_clients import network
 
 if TYPE_CHECKING:
     import subprocess
@@ -62,16 +62,6 @@ def _put(client: Minio, key: str) -> str:
 
 def _site(env: Environment) -> Site:
     return env.chaos._ward.site("minio")
-
-
-def _network(env: Environment) -> tuple[str, str]:
-    """The rules and the listening sockets in the server's network namespace, without the engine's own chance ports."""
-    site = _site(env)
-    pid = site.hands.pid(site.container.id)
-    rules = site.hands.operate(env.name, inside(pid, "sh", "-c", "nft -s list ruleset 2>/dev/null"))
-    sockets = site.hands.operate(env.name, inside(pid, "ss", "-Hltn"))
-    assert (rules.exit_code, sockets.exit_code) == (0, 0)
-    return rules.output, "\n".join(sorted(sockets.output.splitlines()))
 
 
 @contextmanager
@@ -208,14 +198,14 @@ def test_a_complete_that_is_refused_is_no_victim(env: Environment, client: Minio
 
 def test_a_victim_that_never_comes_leaves_nothing_behind(env: Environment, client: Minio) -> None:
     """The rules, the table that they needed and the process are gone, and the server never noticed."""
-    before, started_at = _network(env), _site(env).container.started_at
-    kill = env.chaos.kill_mid_transaction("minio", table=BUCKET, duration="3s")
-    assert "ENVCTL-" in _network(env)[0]
+    before, started_at = network(env), _site(env).container.started_at
+    kill = env.chaos.kill_mid_transaction("minio", table=BUCKET, duration="8s")
+    assert "ENVCTL-" in network(env)[0]
     client.put_object(BUCKET, "small", io.BytesIO(b"one part"), 8)
     with pytest.raises(VictimNeverCame, match="a multipart upload to app/"):
         kill.wait()
     assert kill.heal().stage == "healed"
-    assert (_network(env), _site(env).container.started_at) == (before, started_at)
+    assert (network(env), _site(env).container.started_at) == (before, started_at)
 
 
 def test_an_injector_that_is_killed_while_it_waits_leaves_no_gate(
@@ -225,12 +215,12 @@ def test_an_injector_that_is_killed_while_it_waits_leaves_no_gate(
     eventually: Callable[..., None],
 ) -> None:
     """The gate opens with its end, before anybody heals."""
-    before = _network(env)
+    before = network(env)
     with injected("env.chaos.kill_mid_transaction('minio', where='x', duration='1h').__enter__()") as other:
-        assert "ENVCTL-" in _network(env)[0]
+        assert "ENVCTL-" in network(env)[0]
         other.kill()
         eventually(lambda: _assert(env.chaos.status() == []))
-    assert _network(env) == before
+    assert network(env) == before
     assert _put(client, "x").endswith(f"-{PARTS}")
 
 
@@ -258,7 +248,7 @@ def test_a_gate_that_is_killed_lets_everything_pass_and_healing_removes_its_rule
     env: Environment, client: Minio
 ) -> None:
     """The kernel's queue is bypassed when nobody serves it."""
-    before = _network(env)
+    before = network(env)
     kill = env.chaos.kill_mid_transaction("minio", at="commit")
     site = kill._site
     found = site.hands.operate(env.name, ["cat", f"/run/{kill.evidence['gate']}.json"])
@@ -267,12 +257,12 @@ def test_a_gate_that_is_killed_lets_everything_pass_and_healing_removes_its_rule
     with pytest.raises(VictimNeverCame):
         kill.wait()
     assert kill.heal().stage == "healed"
-    assert _network(env) == before
+    assert network(env) == before
 
 
 def test_what_cannot_be_aimed_at_is_told_all_at_once_and_nothing_is_changed(env: Environment) -> None:
     """Each with its reason."""
-    before = _network(env)
+    before = network(env)
     with pytest.raises(ConfigurationError) as refused:
         env.chaos.kill_mid_transaction(
             "minio", at="nonsense", means="magic", after_statements=3, operation="delete", table="No_Bucket"
@@ -283,7 +273,7 @@ def test_what_cannot_be_aimed_at_is_told_all_at_once_and_nothing_is_changed(env:
     with pytest.raises(ConfigurationError, match="no bucket is named 'nowhere'"):
         env.chaos.kill_mid_transaction("minio", table="nowhere")
     assert env.chaos.status() == []
-    assert _network(env) == before
+    assert network(env) == before
 
 
 def _no_part() -> object:
