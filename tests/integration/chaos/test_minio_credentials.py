@@ -198,7 +198,7 @@ def test_an_identity_that_the_test_removes_meanwhile_is_lost_with_the_reason(
         assert fault.healed.stage == "lost"
         assert "user app is gone" in fault.healed.problem
     finally:
-        site.service.provision(site.at, 10)  # type: ignore[attr-defined]
+        site.service.provision(site.at, 60)  # type: ignore[attr-defined]
     env.wait_recovered("minio")
 
 

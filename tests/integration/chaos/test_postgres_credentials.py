@@ -194,15 +194,16 @@ def test_a_pool_that_reconnects_all_the_time_gets_no_session(env: Environment) -
     """Logins are stopped before sessions are ended."""
     import threading
 
-    stop, let_in = threading.Event(), []
+    stop, let_in, refused = threading.Event(), list[bool](), list[bool]()
 
     def reconnect() -> None:
         while not stop.is_set():
+            meanwhile = revoked.is_set()
             try:
                 env.postgres.connect().close()
-                let_in.append(revoked.is_set())
+                let_in.append(meanwhile)
             except psycopg.OperationalError:
-                continue
+                refused.append(meanwhile)
 
     revoked = threading.Event()
     pool = [threading.Thread(target=reconnect) for _ in range(3)]
@@ -211,9 +212,11 @@ def test_a_pool_that_reconnects_all_the_time_gets_no_session(env: Environment) -
     try:
         until(lambda: _require(bool(let_in)), PATIENCE, "the pool works")
         with env.chaos.revoke_credentials("postgres"), admin(env) as boss:
-            let_in.clear()
+            revoked.set()
+            until(lambda: _require(refused.count(True) >= len(pool)), PATIENCE, "the pool is refused")
             count = boss.execute("SELECT count(*) FROM pg_stat_activity WHERE usename = 'app'").fetchone()
-            assert let_in == []
+            assert not any(let_in)
+            revoked.clear()
         assert count == (0,)
     finally:
         stop.set()
@@ -289,7 +292,7 @@ def test_an_identity_that_the_test_drops_meanwhile_is_lost_with_the_reason(env: 
         assert fault.healed.stage == "lost"
         assert "role app is gone: somebody dropped it" in fault.healed.problem
     finally:
-        site.service.provision(site.at, 10)  # type: ignore[attr-defined]
+        site.service.provision(site.at, 60)  # type: ignore[attr-defined]
     env.wait_recovered("postgres")
 
 
