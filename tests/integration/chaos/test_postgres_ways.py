@@ -11,6 +11,8 @@ import pytest
 from envctl.chaos.ward import Ward
 from envctl.errors import ConfigurationError, FaultConflict, FaultDidNotBite, FaultUnfit
 from envctl.journal import Stage
+from envctl.protocols import NotReady
+from envctl.waiting import until
 
 if TYPE_CHECKING:
     import subprocess
@@ -70,8 +72,14 @@ def sqlstate(db: psycopg.Connection[Any], statement: str) -> str:
 
 def nothing_left(env: Environment) -> None:
     """No session and no object of envctl's is on the server."""
-    with closing(admin(env)) as boss:
-        assert boss.execute(_OURS).fetchone() == (0,)
+
+    def look() -> None:
+        with closing(admin(env)) as boss:
+            if (found := boss.execute(_OURS).fetchone()) != (0,):
+                raise NotReady(f"{found}")
+
+    # The server notices a moment later that somebody has hung up.
+    until(look, 60, "nothing of envctl's is on the server")
 
 
 READ, WRITE, SEVENTH = (
