@@ -35,17 +35,20 @@ class Addresses:
         """All that it has."""
         return list(self.v6_of.values())
 
-    def reached_from(self, other: Addresses) -> str:
-        """Its address on a network that both are in.
+    def reached_from(self, other: Addresses) -> dict[str, str]:
+        """Its address on a network that both are in: `v4`, and `v6` where both have one there.
 
         Raises:
             NotReady: they share none.
 
         """
-        for network, address in self.v4_of.items():
-            if network in other.v4_of:
-                return address
-        raise NotReady("they share no network")
+        found = {}
+        for family, mine, theirs in (("v4", self.v4_of, other.v4_of), ("v6", self.v6_of, other.v6_of)):
+            if shared := [mine[network] for network in mine if network in theirs]:
+                found[family] = shared[0]
+        if not found:
+            raise NotReady("they share no network")
+        return found
 
     @property
     def host(self) -> Addresses:
@@ -66,7 +69,8 @@ def addresses(inspected: Mapping[str, Any]) -> Addresses:
     def column(key: str) -> dict[str, str]:
         return {name: str(one[key]) for name, one in networks.items() if one.get(key)}
 
-    if not pid or not column("IPAddress"):
-        raise NotReady("its container does not run, or is in no network")
     host = Addresses(0, column("Gateway"), column("IPv6Gateway"))
-    return Addresses(pid, column("IPAddress"), column("GlobalIPv6Address"), host)
+    found = Addresses(pid, column("IPAddress"), column("GlobalIPv6Address"), host)
+    if not pid or not found.v4 + found.v6:
+        raise NotReady("its container does not run, or is in no network")
+    return found

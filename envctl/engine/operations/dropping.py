@@ -16,6 +16,8 @@ from typing import Any
 
 from envctl.engine.operations import connections, namespaces
 
+_NEIGHBOURS = "icmpv6 type { 133-137 } accept;"
+"""What IPv6 finds its neighbours by, as IPv4 does by ARP, which is no packet of IP: it passes."""
 _HOOKS = {"in": ("input", "iifname", "saddr"), "out": ("postrouting", "oifname", "daddr")}
 
 
@@ -67,7 +69,7 @@ def foreign(wire: dict[str, Any]) -> str:
 def _chain(wire: dict[str, Any], direction: str) -> str:
     hook, edge, side = _HOOKS[direction]
     hook = wire["how"].get("hooks", {}).get(direction, hook)
-    rules = [
+    rules = [_NEIGHBOURS] + [
         f"{edge} @lease {match} {wire['how'].get('match', '')} counter {wire['how']['verdict']};"
         for match in _matches(wire, side)
     ]

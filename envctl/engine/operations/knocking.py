@@ -32,10 +32,10 @@ _took: dict[str, float] = {}
 def measure(probe: dict[str, Any]) -> dict[str, Any]:
     """Of a connection: what became of a `new` one (`connected`, `refused`, `nothing`) and of the `live` one that an
     earlier look opened (`open`, `reset`, `closed`); of a name: `answered`, `refused`, `nothing`; of closing: `closed`,
-    `nothing`. With `ms`.
+    `nothing`; or `problem`, where it cannot be measured. With `ms`.
     """
     begin = time.monotonic()
-    told = {"name": _name, "connection": _connection, "closing": _closing}[probe["kind"]](probe)
+    told: dict[str, Any] = {"name": _name, "connection": _connection, "closing": _closing}[probe["kind"]](probe)
     return {**told, "ms": round((time.monotonic() - begin) * 1000, 2)}
 
 
@@ -43,7 +43,7 @@ def _connection(probe: dict[str, Any]) -> dict[str, Any]:
     key = f"{probe['from']} {probe['address']} {probe['port']}"
     told: dict[str, Any] = {"live": _state(_kept[key], _took[key])} if key in _kept else {}
     with namespaces.of(probe["from"]):
-        made = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        made = socket.socket(_family(probe), socket.SOCK_STREAM)
     # What the way takes by itself shows the first time: others may have made it long.
     made.settimeout(max(probe["wait"], _FAR * _took[key]) if key in _took else _MOMENT)
     begin = time.monotonic()
@@ -61,19 +61,26 @@ def _connection(probe: dict[str, Any]) -> dict[str, Any]:
 
 def _closing(probe: dict[str, Any]) -> dict[str, Any]:
     with namespaces.of(probe["to"]):
-        listener = socket.create_server((probe["address"], 0))
+        listener = socket.create_server((probe["address"], 0), family=_family(probe))
     with namespaces.of(probe["from"]):
-        opener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        opener = socket.socket(_family(probe), socket.SOCK_STREAM)
     with listener, opener:
         if probe["port"]:
             opener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             opener.bind((probe["own"], probe["port"]))
         opener.settimeout(probe["wait"] + _MOMENT)
-        opener.connect(listener.getsockname())
+        try:
+            opener.connect(listener.getsockname())
+        except OSError as error:
+            return {"problem": str(error)}
         accepted = listener.accept()[0]
         closing, other = (opener, accepted) if probe["side"] == "from" else (accepted, opener)
         closing.close()
         return {"new": "closed" if select.select([other], [], [], probe["wait"])[0] else "nothing"}
+
+
+def _family(probe: dict[str, Any]) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in probe["address"] else socket.AF_INET
 
 
 def _state(connection: socket.socket, took: float) -> str:

@@ -32,12 +32,12 @@ def begin(backend: str, wire: dict[str, Any], probes: list[dict[str, Any]]) -> d
         json.dump(before, stream)
     with namespaces.of(wire["pid"]):
         said = _BACKENDS[backend].begin(wire)
-    return {"before": before, "after": _measure(probes), "said": said}
+    return {"before": before, "after": _measure(_heard(probes, before)), "said": said}
 
 
 def measure(backend: str, wire: dict[str, Any], probes: list[dict[str, Any]]) -> dict[str, Any]:
     """Measure again, while it is in force."""
-    after = _measure(probes)
+    after = _measure(_heard(probes, _before(wire)))
     with namespaces.of(wire["pid"]):
         return {"after": after, "said": _BACKENDS[backend].state(wire)}
 
@@ -57,17 +57,19 @@ def end(backend: str, wire: dict[str, Any], probes: list[dict[str, Any]]) -> dic
 
 def _measure(probes: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """All at once, but for those that take the same port."""
-    if any(one.get("port") for one in probes):
-        return [_measured(one) for one in probes]
     found: dict[int, dict[str, Any] | Exception] = {}
 
-    def look(place: int) -> None:
-        try:
-            found[place] = _measured(probes[place])
-        except Exception as error:  # noqa: BLE001 - raised where it is waited for
-            found[place] = error
+    def look(places: list[int]) -> None:
+        for place in places:
+            try:
+                found[place] = _measured(probes[place])
+            except Exception as error:  # noqa: BLE001 - raised where it is waited for
+                found[place] = error
 
-    threads = [Thread(target=look, args=(place,)) for place in range(len(probes))]
+    rows: dict[object, list[int]] = {}
+    for place, probe in enumerate(probes):
+        rows.setdefault(":" in probe["address"] if probe.get("port") else f"{place}", []).append(place)
+    threads = [Thread(target=look, args=(places,)) for places in rows.values()]
     for one in threads:
         one.start()
     for one in threads:
@@ -78,6 +80,13 @@ def _measure(probes: list[dict[str, Any]]) -> list[dict[str, Any]]:
             raise seen
         told.append(seen)
     return told
+
+
+def _heard(probes: list[dict[str, Any]], before: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Without the other address of those of which nothing came there before."""
+    silent = [told.get("also") == 0 for told in before] or [False] * len(probes)
+    pairs = zip(probes, silent, strict=True)
+    return [{key: one[key] for key in one if key != "also" or not deaf} for one, deaf in pairs]
 
 
 def _measured(probe: dict[str, Any]) -> dict[str, Any]:

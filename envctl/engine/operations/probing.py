@@ -1,4 +1,5 @@
-"""What a wire does to packets, measured by packets of its own: datagrams between two network namespaces, on one clock.
+"""What a wire does to packets, measured by packets of its own: datagrams between two network namespaces, on one clock,
+by IPv4 or IPv6, whichever the address is of.
 
 A probe: `from` and `to` (process ids, in whose namespaces the two ends are), `address` (of the receiving end), `port`
 (that one of the two ends must have, for the fault to see the packets; None: any) and `side` (which: `from` or `to`),
@@ -6,7 +7,8 @@ A probe: `from` and `to` (process ids, in whose namespaces the two ends are), `a
 
 With `flood` they are sent as fast as can be, to see at what rate they come: `skip` (bytes that a shaper lets through at
 once), `overhead` (bytes of each datagram that count besides its own), `per_byte` (how much counts for one byte that is
-meant) and `wait` (seconds at most, for all of it).
+meant) and `wait` (seconds at most, for all of it). With `also`, an address of IPv6, every other one goes there: it is
+one rate that both have.
 """
 
 from __future__ import annotations
@@ -21,6 +23,8 @@ from typing import Any
 from envctl.engine.operations import namespaces
 
 _HEAD = struct.Struct(">IQ")
+_LONGER = 20
+"""Bytes by which a header of IPv6 is longer than one of IPv4."""
 _GRACE = 0.02
 """Seconds to wait for what has not come, beyond what the probe says itself (`wait`)."""
 _SNDBUFFORCE, _RCVBUFFORCE = 32, 33
@@ -32,23 +36,34 @@ _ROOM, _MANY, _ENOUGH = 2400, 500, 9
 def measure(probe: dict[str, Any]) -> dict[str, Any]:
     """Its `sent`, `received`, `ms` (least, middle, most), `twice`, `late` (after one that was sent later) and
     `broken`; of a flood `sent`, `received`, and `rate` in bits a second where enough came to tell; or `problem`, where
-    it cannot be measured.
+    it cannot be measured; and how many came by the other address, `also`.
     """
     with ExitStack() as stack:
         try:
-            sink = stack.enter_context(_socket(probe["to"], probe["port"] if probe["side"] == "to" else None))
-            source = stack.enter_context(_socket(probe["from"], probe["port"] if probe["side"] == "from" else None))
-            source.connect((probe["address"], sink.getsockname()[1]))
+            ends = [_ends(stack, probe, probe[one]) for one in ("address", "also") if probe.get(one)]
         except OSError as error:
             return {"problem": str(error)}
         if "flood" in probe:
-            return _told_of_flood(_flood(probe, source, sink), probe)
-        return _told(_exchange(probe, source, sink), probe)
+            return _told_of_flood(_flood(probe, ends), probe)
+        return _told(_exchange(probe, *ends[0]), probe)
 
 
-def _socket(pid: int, port: int | None) -> socket.socket:
+def _ends(stack: ExitStack, probe: dict[str, Any], address: str) -> tuple[socket.socket, socket.socket]:
+    """Where they are sent from and where they come, connected."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    source, sink = (
+        stack.enter_context(_socket(family, probe[end], probe["port"] if probe["side"] == end else None))
+        for end in ("from", "to")
+    )
+    source.connect((address, sink.getsockname()[1]))
+    return source, sink
+
+
+def _socket(family: socket.AddressFamily, pid: int, port: int | None) -> socket.socket:
     with namespaces.of(pid):
-        made = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        made = socket.socket(family, socket.SOCK_DGRAM)
+    if family == socket.AF_INET6:
+        made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)  # the port is IPv4's too, at the same time
     made.settimeout(0)
     made.bind(("", port or 0))
     return made
@@ -117,26 +132,32 @@ def _told(came: list[tuple[int, float, bool]], probe: dict[str, Any]) -> dict[st
     return told
 
 
-def _flood(probe: dict[str, Any], source: socket.socket, sink: socket.socket) -> list[float]:
-    """When each came."""
-    _make_room(probe, source, sink)
-    data, sent, came = bytes(probe["size"]), 0, list[float]()
+def _flood(probe: dict[str, Any], ends: list[tuple[socket.socket, socket.socket]]) -> list[list[float]]:
+    """When each came, by the address that it went to."""
+    for source, sink in ends:
+        _make_room(probe, source, sink)
+    sources, sinks = ([pair[place] for pair in ends] for place in (0, 1))
+    bodies, sent, came = [bytes(probe["size"]), bytes(probe["size"] - _LONGER)], 0, [list[float]() for _ in ends]
     # One by one each has a time of its own; of many the sending itself must be fast.
     at_once = 1 + probe["count"] // _MANY
     end = time.monotonic() + probe["flood"]["wait"]
-    while len(came) < probe["count"] and (now := time.monotonic()) < end:
-        ready = select.select([sink], [source] if sent < probe["count"] else [], [], end - now)
+    while sum(map(len, came)) < probe["count"] and (now := time.monotonic()) < end:
+        ready = select.select(sinks, sources if sent < probe["count"] else [], [], end - now)
         for _ in range(min(at_once, probe["count"] - sent) if ready[1] else 0):
-            _send(source, data)
+            _send(sources[sent % len(ends)], bodies[sent % len(ends)])
             sent += 1
-        came += [arrival / 1e9 for _, arrival in _received(sink)]
+        for sink, times in zip(sinks, came, strict=True):
+            times += [arrival / 1e9 for _, arrival in _received(sink)]
     return came
 
 
-def _told_of_flood(came: list[float], probe: dict[str, Any]) -> dict[str, Any]:
-    told: dict[str, Any] = {"sent": probe["count"], "received": len(came)}
+def _told_of_flood(came: list[list[float]], probe: dict[str, Any]) -> dict[str, Any]:
+    times = sorted(at for some in came for at in some)
+    told: dict[str, Any] = {"sent": probe["count"], "received": len(times)}
+    if "also" in probe:
+        told["also"] = len(came[-1])
     weight, flood = probe["size"] + probe["flood"]["overhead"], probe["flood"]
-    later = came[flood["skip"] // weight + 1 :]
+    later = times[flood["skip"] // weight + 1 :]
     if len(later) >= _ENOUGH:
         told["rate"] = round(8 * weight * _pace(later) / flood.get("per_byte", 1))
     return told

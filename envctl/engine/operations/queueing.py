@@ -18,6 +18,8 @@ _SLOTS = {
 }
 _TABLES = ("raw", "mangle", "filter")
 _FAMILIES = {"v4": "iptables", "v6": "ip6tables"}
+_NEIGHBOURS = range(133, 138)
+"""ICMPv6's types by which IPv6 finds its neighbours, as IPv4 does by ARP, which no rule is about: they pass."""
 _WAIT, _PATIENCE = 0.002, 5.0
 _looked: dict[str, list[str]] = {}
 
@@ -52,8 +54,9 @@ def left(wire: dict[str, Any]) -> list[str]:
 def foreign(wire: dict[str, Any]) -> str:
     """Queues of others in all the places where there could be one."""
     try:
-        for direction in wire["directions"]:
-            _free(_seen("iptables"), direction)
+        for _, tool in _spoken():
+            for direction in wire["directions"]:
+                _free(_seen(tool), direction)
     except OSError as reason:
         return str(reason)
     return ""
@@ -80,6 +83,8 @@ def _rules(wire: dict[str, Any], family: str, tool: str) -> str:
         target = f"-j NFQUEUE --queue-num {_queue(wire)} --queue-bypass"
         loop = "" if wire["how"].get("loopback") else "! "
         lines += [f"*{table}", f":{chain} - [0:0]"]
+        if family == "v6":
+            lines += [f"-A {chain} -p icmpv6 --icmpv6-type {one} -j RETURN" for one in _NEIGHBOURS]
         lines += [f"-A {chain} {match} {target}" for match in _matches(wire, family, direction)]
         lines += [f'-I {hook} 1 {loop}{edge} lo -m comment --comment "envctl:{wire["token"]}" -j {chain}', "COMMIT"]
     return "\n".join(lines) + "\n"

@@ -106,7 +106,7 @@ def _shape_out(wire: dict[str, Any], device: str) -> None:
         _tc("class add dev", device, "parent", handle, f"classid {handle}1 htb rate 100gbit quantum 60000")
         _tc("qdisc add dev", device, f"parent {handle}1", *wire["how"]["leaf"])
         for match in matches:
-            _tc("filter add dev", device, "parent", handle, match, f"flowid {handle}1")
+            _tc("filter add dev", device, "parent", handle, match, f"flowid {handle}{0 if match == _NEIGHBOURS else 1}")
 
 
 def _shape_in(wire: dict[str, Any], device: str, mirror: str) -> None:
@@ -116,9 +116,12 @@ def _shape_in(wire: dict[str, Any], device: str, mirror: str) -> None:
     _tc("qdisc add dev", mirror, "root handle", _handle(wire), *wire["how"]["leaf"])
     _tc("qdisc add dev", device, "ingress")
     for match in _matches(wire, "src"):
-        _tc("filter add dev", device, "parent ffff:", match, "action mirred egress redirect dev", mirror)
+        way = "flowid ffff:1" if match == _NEIGHBOURS else f"action mirred egress redirect dev {mirror}"
+        _tc("filter add dev", device, "parent ffff:", match, way)
 
 
+_NEIGHBOURS = "protocol ipv6 prio 2 u32 match u16 0x3aff 0xffff at 6"
+"""What IPv6 finds its neighbours by, as IPv4 does by ARP: ICMPv6 with a hop limit of 255, which the rest has not."""
 _ALL = "protocol all u32 match u32 0 0"
 
 
@@ -137,6 +140,8 @@ def _matches(wire: dict[str, Any], side: str) -> list[str]:
             for number in (_TCP, _UDP)
             for end in ("sport", "dport")
         ]
+        if family == "v6" and hosts and not wire["ports"]:
+            found.append(_NEIGHBOURS)
         found += [f"protocol {protocol} prio {place} u32 {host} {end}" for host in hosts for end in ends or [""]]
     return found
 

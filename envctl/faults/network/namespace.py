@@ -210,9 +210,10 @@ class InNamespace(Fault):
         else:
             measured = self._operate(site, "measure", plan)
         shown = {}
-        for what, before, after in zip(plan["probes"], site.kept["before"], measured["after"], strict=True):
+        probes = plan["probes"].items()
+        for (what, probe), before, after in zip(probes, site.kept["before"], measured["after"], strict=True):
             shown[what] = {"before": before, "during": after}
-            if "problem" not in before:
+            if _tells(probe, before):
                 self.judge(what, before, after)
         return {"backend": plan["backend"], "measured": shown, **measured["said"]}
 
@@ -223,11 +224,8 @@ class InNamespace(Fault):
             Lost: it had ended before, without anybody's wish.
 
         """
-        proxied = plan["backend"] == PROXY
-        if proxied and (reason := self.lapsed(site, plan)):
+        if reason := relayed.lapsed(site, plan) if plan["backend"] == PROXY else _without_network(site):
             raise Lost(reason)
-        if not proxied and (now := site.now()).state not in {State.RUNNING, State.PAUSED}:
-            raise Lost(f"its container is {now.state}: its network is gone, and the fault with it")
         done = self._operate(site, "end", plan)
         site.kept["ended"] = done
         if (done["begun"] and not done["lasted"]) or self.lapsed(site, plan):
@@ -241,9 +239,11 @@ class InNamespace(Fault):
         return {"left": [], "measured": dict(zip(plan["probes"], done["after"], strict=True))}
 
     def lapsed(self, site: Site, plan: JSON) -> str:
-        """The surgeon holds some back ends: with it they go; and the relay one."""
+        """The relay holds one back end, the surgeon some: with these they go, and all others with their network."""
         if plan["backend"] == PROXY:
             return relayed.lapsed(site, plan)
+        if reason := _without_network(site):
+            return reason
         if plan["backend"] in _HELD and self._surgeon(site) != plan["surgeon"]:
             return "the container that held it in force is gone"
         return ""
@@ -260,3 +260,18 @@ class InNamespace(Fault):
             return relayed.operate(site, act, plan)
         told = {"backend": plan["backend"], "wire": plan["wire"], "probes": list(plan["probes"].values())}
         return dict(site.hands.operation(site.environment, f"network.{act}", **told))
+
+
+def _tells(probe: JSON, before: JSON) -> bool:
+    """Whether anything can be seen by it: where it could be measured; by IPv6 only where it came through before, since
+    not everything that has such an address is served, or let through, there.
+    """
+    passed = before.get("received") or before.get("new") in {"connected", "closed"}
+    return "problem" not in before and bool(passed or ":" not in probe.get("address", ""))
+
+
+def _without_network(site: Site) -> str:
+    """Why there is no network in which it could be; empty where there is one."""
+    state = site.now().state
+    there = state in {State.RUNNING, State.PAUSED}
+    return "" if there else f"its container is {state}: its network is gone, and the fault with it"

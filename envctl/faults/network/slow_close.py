@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from envctl.faults.fault import JSON, parameter
 from envctl.faults.network.tcp import ConnectionFault
-from envctl.faults.network.wire import DIRECTIONS
+from envctl.faults.network.wire import DIRECTIONS, label
 from envctl.faults.values import duration
 from envctl.protocols import NotReady
 
@@ -52,15 +52,16 @@ class SlowClose(ConnectionFault):
     def probes(self, site: Site, wire: JSON, own: Addresses, other: Addresses) -> dict[str, JSON]:
         """A connection of its own that is closed, seen from the other side for a moment."""
         del site
-        ends = {"from": other.pid, "own": other.reached_from(own), "to": own.pid, "address": own.reached_from(other)}
         port, wait = wire["ports"][0] if wire["ports"] else None, min(self.delay, _LOOK)
-        sides = {"in": "from", "out": "to"}
+        ends = {"kind": "closing", "from": other.pid, "to": own.pid, "port": port, "wait": wait}
+        sides, there = {"in": "from", "out": "to"}, other.reached_from(own)
         return {
-            f"end {way}": {"kind": "closing", **ends, "port": port, "side": sides[way], "wait": wait}
+            label(f"end {way}", family): {**ends, "own": there[family], "address": address, "side": sides[way]}
+            for family, address in own.reached_from(other).items()
             for way in wire["directions"]
         }
 
     def judge(self, what: str, before: JSON, after: JSON) -> None:
         """What was closed is not seen to be closed."""
-        if before["new"] == "closed" and after["new"] != "nothing":
+        if before["new"] == "closed" and after.get("new") != "nothing":
             raise NotReady(f"{what}: it came after {after['ms']:g} ms")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from envctl.faults.fault import JSON, parameter
-from envctl.faults.network.wire import NetworkFault
+from envctl.faults.network.wire import NetworkFault, label
 from envctl.protocols import Lost
 
 if TYPE_CHECKING:
@@ -40,13 +40,14 @@ class ConnectionFault(NetworkFault):
             yield f"--port: wanted the ports that are meant, for {service.name} is not known to have any; found none"
 
     def probes(self, site: Site, wire: JSON, own: Addresses, other: Addresses) -> dict[str, JSON]:
-        """One connection that is opened before the fault, and one after it."""
+        """One connection that is opened before the fault, and one after it; by each family of addresses."""
         source, sink = (own, other) if self.direction == "out" else (other, own)
         known = [*wire["ports"], *self._served(site)]
         if not known:
             return {}
-        ends = {"from": source.pid, "address": sink.reached_from(source), "port": known[0]}
-        return {"connection": {"kind": "connection", **ends, "wait": PATIENCE}}
+        ends = {"kind": "connection", "from": source.pid, "port": known[0], "wait": PATIENCE}
+        found = sink.reached_from(source).items()
+        return {label("connection", family): {**ends, "address": address} for family, address in found}
 
     def beside_relay(self, site: Site) -> str:
         """And connections that it opens itself."""

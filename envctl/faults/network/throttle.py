@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from envctl.faults.fault import JSON, parameter
-from envctl.faults.network.wire import DIRECTIONS, NetworkFault
+from envctl.faults.network.wire import DIRECTIONS, NetworkFault, label
 from envctl.faults.values import rate, size
 from envctl.protocols import NotReady
 
@@ -32,6 +32,8 @@ _LONG = 0.5
 """For so many seconds through the relay."""
 _HEADERS = {"tc": 42, "nfqueue": 28}
 """Bytes of a datagram that the back end counts besides its own: IP and UDP, and Ethernet's."""
+_LEAST, _LONGER = 16, 20
+"""Bytes of the smallest of them; and by how much those of IPv6 are shorter, whose headers are longer."""
 _FULL = {"tc": 1514 / 1448, "nfqueue": 1500 / 1448, "proxy": 1}
 """What the back end counts of a connection's full packet, to its own bytes in it."""
 _SLACK = 0.1
@@ -98,11 +100,16 @@ class Throttle(NetworkFault):
         }
 
     def probes(self, site: Site, wire: JSON, own: Addresses, other: Addresses) -> dict[str, JSON]:
-        """A flood in each direction: more than passes at once, and what passes in a moment then."""
-        found = super().probes(site, wire, own, other)
-        return {
-            way: {**probe, **self._flood("tc" if "leaf" in wire["how"] else "nfqueue")} for way, probe in found.items()
-        }
+        """A flood in each direction: more than passes at once, and what passes in a moment then. Where there is IPv6,
+        every other datagram goes by it: they share the rate.
+        """
+        found, backend = super().probes(site, wire, own, other), "tc" if "leaf" in wire["how"] else "nfqueue"
+        floods = {}
+        for way in wire["directions"]:
+            first, *others = (found[name] for name in (way, label(way, "v6")) if name in found)
+            floods[way] = {**first, **self._flood(backend, _LEAST + _LONGER * len(others))}
+            floods[way] |= {"also": others[0]["address"]} if others else {}
+        return floods
 
     def probes_by_relay(self) -> dict[str, JSON]:
         """A flood in each direction, long enough that a late turn of the relay does not show."""
@@ -150,11 +157,11 @@ class Throttle(NetworkFault):
     def _waiting(self) -> int:
         return max(_WAITING, round(self._bytes * _QUEUE))
 
-    def _flood(self, backend: str) -> JSON:
+    def _flood(self, backend: str, least: int) -> JSON:
         """Large packets, or at low rates small ones, so that it takes no longer than it must."""
         headers = _HEADERS[backend]
         wanted = min(_FLOOD, round(self._bytes * _SPAN))
-        length = min(1200, max(16, wanted // _PACKETS - headers))
+        length = min(1200, max(least, wanted // _PACKETS - headers))
         count = (self._at_once // (length + headers)) + max(_PACKETS, wanted // (length + headers)) + 1
         # Where others have used up the burst, it has to be waited for; and for what waits before it.
         wait = (self._at_once + self._waiting + wanted) / self._bytes + 0.1

@@ -28,6 +28,11 @@ DIRECTIONS: Mapping[str, str] = {
 }
 
 
+def label(what: str, family: str) -> str:
+    """What a probe is called: IPv4's by what it shows."""
+    return what if family == "v4" else f"{what} {family}"
+
+
 @dataclass(frozen=True)
 class NetworkFault(InNamespace):
     """One thing that can happen to the packets of a service's container, with all or some of its peers."""
@@ -88,15 +93,16 @@ class NetworkFault(InNamespace):
         return selected, peers[0] if peers else own.host
 
     def probes(self, site: Site, wire: JSON, own: Addresses, other: Addresses) -> dict[str, JSON]:
-        """Datagrams in each direction."""
+        """Datagrams in each direction, by each family of addresses."""
         del site
         port = wire["ports"][0] if wire["ports"] else None
         toward = {"in": (other, own, "to"), "out": (own, other, "from")}
         found = {}
         for way in wire["directions"]:
             source, sink, side = toward[way]
-            ends = {"from": source.pid, "to": sink.pid, "address": sink.reached_from(source)}
-            found[way] = {**ends, "port": port, "side": side, **self.sample()}
+            ends = {"from": source.pid, "to": sink.pid, "port": port, "side": side}
+            for family, address in sink.reached_from(source).items():
+                found[label(way, family)] = {**ends, "address": address, **self.sample()}
         return found
 
     @property

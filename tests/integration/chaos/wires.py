@@ -46,22 +46,29 @@ def portrait(env: Environment, service: str) -> str:
 
 def packets(env: Environment, source: str, sink: str, **settings: Any) -> dict[str, Any]:  # noqa: ANN401 - of the probe
     """What became of datagrams from one service, or the host, to another (see `engine.operations.probing`)."""
-    return _measured(env, _probe(env, source, sink, **settings))[0]
+    return measured(env, probe(env, source, sink, **settings))[0]
 
 
 def come(env: Environment, *ways: tuple[str, str]) -> list[int]:
     """How many of three packets come, each way."""
-    told = _measured(env, *(_probe(env, source, sink, wait=0.3) for source, sink in ways))
+    told = measured(env, *(probe(env, source, sink, wait=0.3) for source, sink in ways))
     return [int(one["received"]) for one in told]
 
 
-def _probe(env: Environment, source: str, sink: str, **settings: Any) -> dict[str, Any]:  # noqa: ANN401
+def address_of(env: Environment, sink: str, source: str, family: str) -> str:
+    """Where the one is reached from the other."""
+    return _place(env, sink, source).reached_from(_place(env, source, sink))[family]
+
+
+def probe(env: Environment, source: str, sink: str, family: str = "v4", **settings: Any) -> dict[str, Any]:  # noqa: ANN401
+    """As an operation takes it."""
     begin, end = _place(env, source, sink), _place(env, sink, source)
     wanted = {"port": None, "side": "to", "count": 3, "every": 0.001, "size": 64, "wait": 0.5, **settings}
-    return {"from": begin.pid, "to": end.pid, "address": end.reached_from(begin), **wanted}
+    return {"from": begin.pid, "to": end.pid, "address": end.reached_from(begin)[family], **wanted}
 
 
-def _measured(env: Environment, *probes: dict[str, Any]) -> list[dict[str, Any]]:
+def measured(env: Environment, *probes: dict[str, Any]) -> list[dict[str, Any]]:
+    """What became of their datagrams."""
     told = {"backend": "tc", "wire": {**NOTHING, "pid": probes[0]["from"]}, "probes": list(probes)}
     return list(env.chaos._ward.hands.operation(env.name, "network.measure", **told)["after"])
 
