@@ -9,6 +9,7 @@ import math
 import secrets
 import time
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from envctl.engine.docker_engine import within
@@ -50,7 +51,7 @@ class Hands:
 
     def __init__(self, engine: DockerEngine, shop: Callable[[], Workshop], notes: Path | None = None) -> None:
         self._engine, self._sidecars = engine, Sidecars(engine, shop)
-        self._operating = Operating(self.converse)
+        self._operating = Operating(partial(self._sidecars.get, kind=SURGEON), self._conversation)
         self._abilities: dict[str, Abilities] = {}
         self._notes = notes
 
@@ -220,8 +221,11 @@ class Hands:
 
     def converse(self, environment: str, command: Sequence[str]) -> Conversation:
         """Start a program in the surgeon and talk with it; it must end when its standard input does."""
+        return self._conversation(self.surgeon(environment), command)
+
+    def _conversation(self, surgeon: str, command: Sequence[str]) -> Conversation:
         from envctl.engine.conversation import Conversation
 
-        api, surgeon = self._engine.api, self.surgeon(environment)
+        api = self._engine.api
         created = do(lambda: api.exec_create(surgeon, list(command), user="root", stdin=True))
         return do(lambda: Conversation(api, created["Id"]))  # type: ignore[no-any-return]
