@@ -26,7 +26,9 @@ class Victim(threading.Thread):
 
     def __init__(self, env: Environment, style: str, name: str = "payments") -> None:
         super().__init__(daemon=True)
-        self.client = env.redis.client(client_name=name, retry=None, single_connection_client=True)
+        self.client = env.redis.client(
+            client_name=name, retry=None, single_connection_client=True, socket_timeout=PATIENCE
+        )
         self.style = style
         self.answer: list[Any] | None = None
         self.error: Exception | None = None
@@ -105,7 +107,8 @@ class Bank:
             if self.stop.is_set():
                 return
             try:
-                with self.env.redis.client(client_name=f"bank-{number}", retry=None) as client:
+                # Its own time limit would be a failure of which no verdict knows.
+                with self.env.redis.client(client_name=f"bank-{number}", retry=None, socket_timeout=PATIENCE) as client:
                     self.transfer(client, number, f"{number}:{count}")
             except redis.RedisError:
                 continue
