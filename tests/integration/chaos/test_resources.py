@@ -41,14 +41,14 @@ def numbers(env: Environment, engine: docker.DockerClient) -> Callable[[str], di
     def look(service: str) -> dict[str, Any]:
         found = engine.api.inspect_container(f"envctl-{env.name}-{service}-1")
         pid = found["State"]["Pid"]
-        processes = engine.api.top(found["Id"], "-eo pid")["Processes"]
+        processes = _family(pid, engine.api.top(found["Id"], "-eo pid,ppid")["Processes"])
         return {
             "id": found["Id"],
             "host": found["HostConfig"],
             "ports": found["NetworkSettings"]["Ports"],
             "groups": _limits(pid),
-            "files": {_files(process[0]) for process in processes} - {""},
-            "scores": {_read(f"/proc/{process[0]}/oom_score_adj") for process in processes} - {""},
+            "files": {_files(one) for one in processes} - {""},
+            "scores": {_read(f"/proc/{one}/oom_score_adj") for one in processes} - {""},
         }
 
     return look
@@ -63,7 +63,9 @@ def same_as_before(env: Environment, numbers: Callable[[str], dict[str, Any]]) -
     assert {service: numbers(service) for service in SERVICES} == before
 
 
-def test_a_starved_server_takes_many_times_as_long_for_the_same_work(env: Environment) -> None:
+def test_a_starved_server_takes_many_times_as_long_for_the_same_work(
+    env: Environment, eventually: Callable[..., None]
+) -> None:
     """PostgreSQL counts; the same session before, meanwhile and after; a new one gets in, too."""
     with env.postgres.connect() as live:
         live.autocommit = True
@@ -73,7 +75,7 @@ def test_a_starved_server_takes_many_times_as_long_for_the_same_work(env: Enviro
             live.execute("SELECT sum(n) FROM generate_series(1, 1000000) n")
             return time.monotonic() - clock
 
-        before = took()
+        before = min(took() for _ in range(5))  # what it needs, and not what it waits for others
         with env.chaos.cpu_starve("postgres", share="5%", duration="5m") as starve:
             assert starve.evidence["throttled"] >= 3
             assert starve.evidence["cpu_ms"] < starve.evidence["ms"] / 4
@@ -81,7 +83,7 @@ def test_a_starved_server_takes_many_times_as_long_for_the_same_work(env: Enviro
             with env.postgres.connect() as new:
                 assert new.execute("SELECT 1").fetchone() == (1,)
         assert meanwhile > 4 * before
-        assert took() < meanwhile / 2
+        eventually(lambda: _less(took(), meanwhile / 2))
 
 
 def test_less_than_nothing_cannot_be_left(env: Environment, engine: docker.DockerClient) -> None:
@@ -112,9 +114,9 @@ def test_under_pressure_small_requests_are_answered_and_large_ones_wait_until_it
 
 def test_the_kernel_really_kills(env: Environment, engine: docker.DockerClient) -> None:
     """Redis is its container's only process: connections are cut, the engine says OOMKilled, and healing starts it."""
-    live = env.redis.client(retry=None, single_connection_client=True)
+    live = env.redis.client(retry=None, single_connection_client=True, socket_timeout=60)
     live.set("kept", "1")
-    assert live.waitaof(1, 0, 5000)
+    assert live.waitaof(1, 0, 30_000)
     with env.chaos.oom_kill("redis") as kill:
         assert kill.evidence["victim"]["name"] == "redis-server"
         assert kill.evidence["engine_says_oom_killed"]
@@ -152,7 +154,7 @@ def test_the_main_process_can_be_the_victim(env: Environment) -> None:
 
 def test_without_descriptors_live_clients_go_on_and_new_ones_get_nothing(env: Environment) -> None:
     """Redis accepts nobody; afterwards even the one that waits is served."""
-    live, new = (env.redis.client(socket_timeout=t, retry=None) for t in (10, 0.5))
+    live, new = (env.redis.client(socket_timeout=t, retry=None) for t in (30, 2))
     live.set("live", "1")
     with env.chaos.exhaust_descriptors("redis"):
         assert live.getdel("live") == b"1"
@@ -224,11 +226,11 @@ def test_limits_come_back_by_themselves_when_everybody_who_could_heal_is_dead(
 ) -> None:
     """Injector and warden are killed: ten seconds after its time a child in the surgeon gives them back."""
     before = numbers("redis")
-    with injected("env.chaos.cpu_starve('redis', duration='2s')") as other:
-        assert numbers("redis") != before
+    with injected("env.chaos.cpu_starve('redis', duration='4s')") as other:
         warden = int((state / "envctl" / env.name / "faults" / "warden.lock").read_text())
         for process in (warden, other.pid):
             os.kill(process, signal.SIGKILL)
+        assert numbers("redis") != before
         eventually(lambda: _equal(numbers("redis"), before))
     assert [entry.fault for entry in env.chaos.status()] == ["cpu-starve"]
     [healed] = env.chaos.heal()
@@ -292,11 +294,21 @@ def test_an_environment_that_is_torn_down_takes_everything_along(
     assert engine.api.containers(all=True, filters={"label": f"envctl.environment={name}"}) == []
     eventually(lambda: _equal([_processes_named(token) for token in tokens], [[]] * 3))
     assert [path for one in containers for path in Path("/sys/fs/cgroup").glob(f"**/{one['Id']}")] == []
-    assert _processes_with(f"--environment\0{name}") == []
+    eventually(lambda: _equal(_processes_with(f"--environment\0{name}"), []))
 
 
 def _history(env: Environment, fault: str) -> list[dict[str, Any]]:
     return [line for line in env.chaos.history() if line["id"] == fault]
+
+
+def _family(main: int, processes: list[list[str]]) -> set[str]:
+    """The main process and its descendants. What the engine has just put into the container, to look at its health, has
+    the engine's own numbers for a moment.
+    """
+    found = {str(main)}
+    for _ in processes:
+        found |= {pid for pid, parent in processes if parent in found}
+    return found
 
 
 def _limits(pid: int) -> dict[str, str]:
@@ -352,6 +364,10 @@ def _process(engine: docker.DockerClient, container: str, title: str) -> int:
 
 def _new(pid: int, before: int) -> None:
     assert pid not in {0, before}
+
+
+def _less(found: float, wanted: float) -> None:
+    assert found < wanted
 
 
 def _equal(found: object, wanted: object) -> None:
