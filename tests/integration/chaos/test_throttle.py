@@ -87,7 +87,12 @@ def about(rate: float, asked: float = RATE) -> None:
     """On a busy machine it may be less; but not once may it be more."""
     if rate > asked * (1 + AT_ONCE):
         pytest.fail(f"{rate / 1e6:.2f} of {asked / 1e6:.2f} Mbit/s")
-    assert rate > asked * 0.85, f"{rate / 1e6:.2f} Mbit/s"
+    near(rate, asked)
+
+
+def near(rate: float, asked: float = RATE) -> None:
+    """Measured by when packets were taken, which on a busy machine is any time after they came."""
+    assert asked * 0.85 < rate <= asked * (1 + AT_ONCE), f"{rate / 1e6:.2f} Mbit/s"
 
 
 def fast(rate: float) -> None:
@@ -138,8 +143,8 @@ def test_one_peer_alone_is_slow(env: Environment, minio: Minio, eventually: Call
 def test_one_port_alone_is_slow(env: Environment, minio: Minio, eventually: Callable[..., None]) -> None:
     """On either side of the packets, for TCP and UDP."""
     with env.chaos.throttle("minio", rate="1mbit", port="9001,9002"):
-        eventually(lambda: about(wires.flood(env, "redis", "minio", port=9002), 1e6))
-        eventually(lambda: about(wires.flood(env, "minio", "redis", port=9002, side="from"), 1e6))
+        eventually(lambda: near(wires.flood(env, "redis", "minio", port=9002), 1e6))
+        eventually(lambda: near(wires.flood(env, "minio", "redis", port=9002, side="from"), 1e6))
         eventually(lambda: fast(wires.flood(env, "redis", "minio", port=9003)))
         eventually(lambda: fast(upload(env, minio)))
     with env.chaos.throttle("minio", rate=RATE, port="9000", peer="host,redis"):
@@ -167,7 +172,8 @@ def test_it_is_seen_while_clients_keep_the_way_full(env: Environment, minio: Min
     stop = threading.Event()
 
     def busy() -> int:
-        done = 0
+        upload(env, env.minio.client())
+        done = 1
         while not stop.is_set():
             upload(env, env.minio.client())
             done += 1
@@ -260,7 +266,7 @@ def test_it_stays_when_the_tools_container_is_killed_and_is_healed_by_another(
     before = wires.portrait(env, "redis")
     with env.chaos.throttle("redis", duration="1h") as throttle:
         engine.containers.get(f"envctl-{env.name}-surgeon").remove(force=True)
-        eventually(lambda: about(wires.flood(env, "minio", "redis"), 1e6))
+        eventually(lambda: near(wires.flood(env, "minio", "redis"), 1e6))
     assert throttle.healed
     assert throttle.healed.stage == "healed"
     assert wires.portrait(env, "redis") == before
