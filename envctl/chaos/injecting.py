@@ -26,12 +26,13 @@ from envctl.events import now
 from envctl.faults.fault import Fault, options
 from envctl.faults.values import duration, read
 from envctl.journal import Entry, Expiry, Stage
+from envctl.model import State
 from envctl.protocols import Lost, NotReady
 from envctl.site import Dice
 from envctl.waiting import TimedOut, until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from envctl.chaos.ward import Ward
     from envctl.site import Site
@@ -152,10 +153,8 @@ def _require_fit(fault: Fault, site: Site) -> None:
         raise FaultUnfit(f"{fault.name} on {site.name}", reason, "`envctl chaos list` shows what can be done here")
 
 
-def _planned(ward: Ward, fault: Fault, site: Site, wish: Wish) -> Entry:
-    """The entry, with everything that healing needs; the holder of the journal alone calls this."""
-    others = ward.journal.entries()
-    claims = tuple(fault.claims(site))
+def _require_free(fault: Fault, site: Site, claims: Sequence[str], others: Sequence[Entry]) -> None:
+    """See that nothing stands in its way: no other fault, and nobody who has frozen the service by hand."""
     for other in others:
         if other.service == site.name and (both := sorted(set(claims) & set(other.claims))):
             raise FaultConflict(
@@ -169,6 +168,21 @@ def _planned(ward: Ward, fault: Fault, site: Site, wish: Wish) -> Entry:
                 f"{other.fault} ({other.id}) keeps it from answering for {other.expires.left:.0f} s more",
                 f"`envctl chaos heal {other.id}` first, or inject them the other way round",
             )
+    with suppress(Lost):  # told by the plan
+        # It was seen before the others were waited for: one that froze it may have been healed since.
+        if site.container.state is State.PAUSED and site.now().state is State.PAUSED:
+            raise FaultError(
+                f"{site.name} in a state to be hurt",
+                "its container is paused, and not by a fault in force",
+                f"`docker unpause {site.container.name}`, then try again",
+            )
+
+
+def _planned(ward: Ward, fault: Fault, site: Site, wish: Wish) -> Entry:
+    """The entry, with everything that healing needs; the holder of the journal alone calls this."""
+    others = ward.journal.entries()
+    claims = tuple(fault.claims(site))
+    _require_free(fault, site, claims, others)
     site.locked_out = locked_out(others, site.name)
     try:
         plan = fault.plan(site)

@@ -19,6 +19,7 @@ from envctl.errors import (
     ConfigurationError,
     FaultConflict,
     FaultDidNotBite,
+    FaultError,
     FaultUnfit,
     HealFailed,
     NotReadyInTime,
@@ -26,6 +27,7 @@ from envctl.errors import (
     VictimNeverCame,
 )
 from envctl.journal import Stage
+from envctl.model import State
 from tests.unit.chaos.toys import BEFORE, Brief, Gag, Lurker, Scribble, Stubborn, ToyWard, container
 
 if TYPE_CHECKING:
@@ -79,6 +81,23 @@ def test_what_the_service_cannot_have_is_refused_untouched(ward: ToyWard) -> Non
     with pytest.raises(FaultUnfit, match="use pause"):
         inject(ward, Scribble(), "zookeeper", Wish())
     assert ward.journal.history() == []
+
+
+def test_a_service_that_was_paused_by_hand_is_told_as_that(ward: ToyWard) -> None:
+    """With what has it go on: to wait would be in vain. Nothing was asked of it, nor written down."""
+    ward.engine.now["redis"] = replace(container("redis"), state=State.PAUSED)  # type: ignore[attr-defined]
+    with pytest.raises(FaultError, match="its container is paused") as told:
+        inject(ward, Scribble(), "redis", Wish())
+    assert told.value.advice == "`docker unpause envctl-shop-redis-1`, then try again"
+    assert ward.journal.history() == []
+
+
+def test_one_that_was_paused_by_a_fault_is_told_with_that(ward: ToyWard) -> None:
+    """Not as if somebody's hand had done it."""
+    with inject(ward, Gag(thing="b"), "redis", Wish()):
+        ward.engine.now["redis"] = replace(container("redis"), state=State.PAUSED)  # type: ignore[attr-defined]
+        with pytest.raises(FaultConflict, match="keeps it from answering"):
+            inject(ward, Scribble(), "redis", Wish())
 
 
 @pytest.mark.parametrize("half", [False, True])
