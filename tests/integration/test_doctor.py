@@ -138,7 +138,7 @@ def test_the_kernel_probe_leaves_no_container_behind(site: Site) -> None:
             raise NotReady(f"{left[0]['Names']} is there")
 
     # Somebody else's doctor may be at work on the same engine; what stays is ours.
-    until(gone, 10, "no container of a probe")
+    until(gone, 60, "no container of a probe")
 
 
 @pytest.fixture

@@ -160,7 +160,7 @@ def registry(registry_command: tuple[str, list[str]]) -> Iterator[str]:
     address, command = registry_command
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        until(lambda: _answers(address), 20, "the registry")
+        until(lambda: _answers(address), 120, "the registry")
         yield address
     finally:
         process.kill()

@@ -91,7 +91,7 @@ def test_an_interrupted_bootstrap_leaves_nothing(
             next(line for line in process.stdout if "xtracting" in line)
         finally:
             process.kill()
-    until(lambda: processes_in(folder / "base"), 15, "debootstrap gone")
+    until(lambda: processes_in(folder / "base"), 120, "debootstrap gone")
     assert not [tag for image in Stock.look(api).images for tag in image.tags if tag.startswith(repo)]
 
 

@@ -50,7 +50,7 @@ def small_engine(
     try:
         with (folder / "log").open("wb") as log, subprocess.Popen(apart, stdout=log, stderr=log) as process:
             try:
-                until(lambda: _answers(address), 30, "the small engine")
+                until(lambda: _answers(address), 120, "the small engine")
                 yield address
             finally:
                 process.kill()

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     Maker = Callable[..., Any]
     Pull = dict[str, Any]
 
+AT_ONCE = 30.0
+"""Seconds that are too many for what waits for nobody, also on a busy machine."""
+
 STONE = "ARG BASE\nFROM ${BASE}\nCOPY Dockerfile /made\n"
 
 
@@ -138,7 +141,8 @@ def test_where_nobody_answers_building_begins_at_once(table: Maker, shop: Maker,
     failures = [at for at, (name, _) in enumerate(heard) if name == "image.pull_failed"]
     builds = [data["seconds"] for data in heard.named("image.built")]
     assert len(failures) == len(builds) == 3
-    assert time.monotonic() - asked - sum(builds) < 5
+    assert heard.named("image.pulling") == [], "no pull was begun, let alone repeated"
+    assert time.monotonic() - asked - sum(builds) < AT_ONCE
     assert {data["error"] for data in heard.named("image.pull_failed")} == {"RegistryUnreachable"}
 
 
@@ -150,7 +154,7 @@ def test_a_silent_registry_costs_one_patience(table: Maker, shop: Maker, moody: 
     with pytest.raises(RegistryUnreachable, match="does not answer within 1 s"):
         resolve(shop(table(pebble=pebble, second=pebble), patience=1.0), ["pebble", "second"], ImageSource.REGISTRY)
 
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < AT_ONCE
 
 
 def test_a_pull_that_stalls_in_a_layer_is_given_up(
@@ -181,5 +185,5 @@ def test_a_pull_that_is_stopped_ends_at_once(
     with events.listening(in_the_middle), pytest.raises(Interrupted):
         pull(workshop, Wish("pebble", reference), stop)
 
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - began < AT_ONCE
     assert Stock.look(api).find(reference) is None
