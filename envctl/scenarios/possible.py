@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from envctl.chaos.injecting import make
 from envctl.protocols import NotReady
 from envctl.scenarios.clashing import Hold, clashes
+from envctl.scenarios.reading import lasting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
@@ -48,6 +49,7 @@ def obstacles(loaded: Loaded, site: Callable[[str], Site]) -> list[Problem]:
     holds: dict[Place, Hold] = {}
     for hurt in loaded.scenario.hurts():
         at, (fault, _) = site(hurt.service), make(hurt.fault, hurt.service, hurt.given)
+        at.lasts = lasting(hurt, loaded.scenario)
         reasons = list(_reasons(fault, at))
         for reason in reasons:
             loaded.page.problem(hurt.place, f"{hurt}: {reason}")

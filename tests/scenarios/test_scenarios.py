@@ -172,6 +172,7 @@ def both_bite(scene: Scene) -> None:
         (["empty.yaml"], "is empty"),
         (["elsewhere.yaml"], "kafka for scenario elsewhere"),
         (["twice.yaml"], "twice.yaml:3: steps.0.parallel.1: pause on redis: pause on redis (steps.0.parallel.0) is"),
+        (["short.yaml"], "short.yaml:3: steps.0: latency on redis: --for: wanted more than the delay (2 s), found 1 s"),
         (["here.yaml"], "here.yaml:3: steps.0: partition on redis: --peer: wanted one of"),
     ],
 )
@@ -186,6 +187,7 @@ def test_bad_input_is_told_and_hurts_nothing(shared: Scene, words: list[str], to
     write(shared, "elsewhere.yaml", one % "kill, service: kafka")
     twice = "[{fault: pause, service: redis}, {fault: pause, service: redis}]"
     write(shared, "twice.yaml", f"\nprobes: {{alive: {{redis: PING}}}}\nsteps: [{{parallel: {twice}}}]\n")
+    write(shared, "short.yaml", one % "latency, service: redis, with: {delay: 2s}, for: 1s")
     write(shared, "here.yaml", one % "partition, service: redis, with: {from: kafka}")
     said = shared.envctl("chaos", "run", *words, exits=2)
     assert told in said.err

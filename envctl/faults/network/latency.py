@@ -71,6 +71,12 @@ class Latency(NetworkFault):
         if self.jitter > self.delay:
             yield f"--jitter: wanted at most the delay ({self.delay:g} s), found {self.jitter:g} s"
 
+    def problems_at(self, site: Site) -> Iterable[str]:
+        """A time that is over before the first packet comes."""
+        if site.lasts <= self.delay:
+            yield f"--for: wanted more than the delay ({self.delay:g} s), found {site.lasts:g} s"
+        yield from super().problems_at(site)
+
     def how(self, backend: str, site: Site) -> JSON:
         """The program's settings, or the kernel's words for them; or the relay's."""
         packets: JSON = {"seed": site.dice.whole("packets", 0, (1 << 63) - 1), "delay": round(self.delay * 1e6)}

@@ -11,6 +11,7 @@ import pytest
 
 from envctl.catalog import FAULTS, SERVICES
 from envctl.engine.doctor.kernel import ABILITIES
+from envctl.faults.network.latency import Latency
 from envctl.faults.network.namespace import NEEDS, InNamespace
 from envctl.faults.network.tcp import ConnectionFault
 from envctl.site import Dice, Site
@@ -60,6 +61,15 @@ def test_the_first_back_end_that_the_kernel_has_is_taken_and_one_that_is_named_b
         if NEEDS[name]:
             assert cast("Any", fault)(backend=name).chosen(site(ALL)) == name
             assert cast("Any", fault)(backend=name).chosen(site(NOTHING)) == ""
+
+
+@pytest.mark.parametrize(("delay", "lasts", "wanted"), [(5.0, 2.0, True), (5.0, 5.0, True), (5.0, 6.0, False)])
+def test_a_delay_that_is_longer_than_the_fault_is_refused(delay: float, lasts: float, wanted: bool) -> None:
+    """No packet would come in its time."""
+    at = site(ALL)
+    at.lasts = lasts
+    told = [f"--for: wanted more than the delay (5 s), found {lasts:g} s"] if wanted else []
+    assert list(Latency(delay=delay).problems_at(at)) == told
 
 
 @pytest.mark.parametrize("mode", ["host", "none", "container:abc"])
