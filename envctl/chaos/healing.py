@@ -65,9 +65,8 @@ def heal(
     entry = ward.journal.get(fault)
     if entry is None:
         return None
-    for other in reversed(ward.journal.entries()):
-        if other.service == entry.service and other.order > entry.order and fault_of(other).silences:
-            heal(ward, other.id, patience=patience)
+    for other in silencing(entry, ward.journal.entries()):
+        heal(ward, other.id, patience=patience)
     with ward.journal.holding(fault, patience.holder):
         entry = ward.journal.get(fault)
         return _heal(ward, entry, site, patience.healing, refused=refused) if entry is not None else None
@@ -112,6 +111,12 @@ def still_in_force(ward: Ward, entry: Entry) -> bool:
         return False
     except (EnvctlError, NotReady):
         return True
+
+
+def silencing(entry: Entry, others: Sequence[Entry]) -> list[Entry]:
+    """Which of the others, injected later, keep its service from answering; the last first."""
+    later = [other for other in others if other.service == entry.service and other.order > entry.order]
+    return [other for other in reversed(later) if other.fault in FAULTS and fault_of(other).silences]
 
 
 def fault_of(entry: Entry) -> Fault:

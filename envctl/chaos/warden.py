@@ -128,11 +128,13 @@ def _watch(ward: Ward) -> None:
 
 def _lapsed(ward: Ward, entries: Sequence[Entry]) -> set[str]:
     """Those that bit and are not in force any more, because what they live in was started anew or replaced: they are
-    told as lost now, and not only when their time is over.
+    told as lost now, and not only when their time is over. Not while their service is kept from answering by another
+    (it was stopped, say): to heal them would be to end that, too.
     """
-    from envctl.chaos.healing import still_in_force
+    from envctl.chaos.healing import silencing, still_in_force
 
-    return {entry.id for entry in entries if entry.stage is Stage.VERIFIED and not still_in_force(ward, entry)}
+    seen = [entry for entry in entries if entry.stage is Stage.VERIFIED and not silencing(entry, entries)]
+    return {entry.id for entry in seen if not still_in_force(ward, entry)}
 
 
 def _heal_unrecorded(ward: Ward, entries: Sequence[Entry]) -> None:
