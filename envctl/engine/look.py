@@ -45,7 +45,10 @@ def ask(path: Path, target: str, timeout: float) -> Any:  # noqa: ANN401 - the e
         return None
     if status != _OK:
         raise EngineError(f"an answer of the engine at {path}", body.decode(errors="replace").strip() or "none")
-    return json.loads(body)
+    try:
+        return json.loads(body)
+    except ValueError as error:
+        raise ConnectionError("the engine ended in the middle of an answer") from error
 
 
 def containers(filters: Mapping[str, list[str]]) -> str:
