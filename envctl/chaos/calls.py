@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
-from envctl.catalog import FAULTS
+from envctl.catalog import FAULTS, SERVICES
 from envctl.chaos import listing
 from envctl.chaos.healing import Healed, heal, heal_all
 from envctl.chaos.injecting import DURATION, LONGEST, Wish, inject, make, seed_wanted
@@ -76,7 +76,7 @@ class Chaos:
         parameters: dict[str, Any],
         *,
         duration: float | str = DURATION,
-        seed: int | None = None,
+        seed: int | str | None = None,
         replay: str | Path | None = None,
         holder: str = "",
     ) -> Injection:
@@ -98,8 +98,9 @@ class Chaos:
                 )
             # What is said now comes before what was said then.
             parameters, seed, replayed = {**before.parameters, **parameters}, before.seed, before.choices
-        made, seconds = make(fault, service, parameters, duration, seed)
-        return inject(self._ward, made, service, Wish(seconds, seed, replayed, holder))
+        number = int(seed) if isinstance(seed, str) and seed.isdecimal() else seed
+        made, seconds = make(fault, service, parameters, duration, number, SERVICES.get(service))
+        return inject(self._ward, made, service, Wish(seconds, cast("int | None", number), replayed, holder))
 
     def inject(
         self, service: str, fault: Fault, *, duration: float | str = DURATION, seed: int | None = None

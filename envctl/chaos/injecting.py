@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -32,9 +33,10 @@ from envctl.site import Dice
 from envctl.waiting import TimedOut, until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from envctl.chaos.ward import Ward
+    from envctl.protocols import Service
     from envctl.site import Site
 
 DURATION = 30.0
@@ -71,9 +73,15 @@ def _seconds(lasting: object) -> tuple[float, str]:
 
 
 def make(
-    name: str, service: str, given: Mapping[str, Any], lasting: object = DURATION, seed: object = None
+    name: str,
+    service: str,
+    given: Mapping[str, Any],
+    lasting: object = DURATION,
+    seed: object = None,
+    known: Service | None = None,
 ) -> tuple[Fault, float]:
-    """The fault of that name with these parameters, and its duration in seconds; the seed is only looked at.
+    """The fault of that name with these parameters, and its duration in seconds; the seed is only looked at. With the
+    service, where it is `known`, a refusal names what is impossible on it, too.
 
     Raises:
         UnknownName: no fault or no parameter has that name; with the nearest.
@@ -82,27 +90,46 @@ def make(
     """
     if name not in FAULTS:
         raise UnknownName("fault", name, FAULTS)
-    fields = {option.name: option for option in options(FAULTS[name])}
-    for key in given:
-        if key not in fields:
-            raise UnknownName(f"parameter of {name}", key, [*fields, "duration", "seed"])
-    values: dict[str, Any] = {}
-    problems: list[Problem] = []
-    for key, value in given.items():
-        option = fields[key]
-        values[key], wanted = read(option.kind, value) if value != option.default else (value, "")
-        if not wanted and option.choices is not None and values[key] not in {*option.choices, option.default}:
-            wanted = "one of " + ", ".join(option.choices)
-        if wanted:
-            problems.append(Problem(f"wanted {wanted}, found {value!r}", option.flag))
+    values, problems = _values(name, given)
     seconds, wanted = _seconds(lasting)
     if wanted:
         problems.append(Problem(f"wanted {wanted}, found {lasting!r}", "--for"))
     if wanted := seed_wanted(seed):
         problems.append(Problem(f"wanted {wanted}, found {seed!r}", "--seed"))
     if problems:
+        if known is not None and not FAULTS[name].unfit(known):
+            keys = {problem.key for problem in problems}
+            wrong = [name for name in given if "--" + name.replace("_", "-") in keys]
+            problems += _impossible(FAULTS[name], known, values, wrong)
         raise ConfigurationError(problems, f"parameters that {name} on {service} can have")
     return FAULTS[name](**values), seconds
+
+
+def _values(name: str, given: Mapping[str, Any]) -> tuple[dict[str, Any], list[Problem]]:
+    """The parameters' values, and what is wrong with those that cannot be read."""
+    fields = {option.name: option for option in options(FAULTS[name])}
+    values: dict[str, Any] = {}
+    problems: list[Problem] = []
+    for key, value in given.items():
+        if key not in fields:
+            raise UnknownName(f"parameter of {name}", key, [*fields, "duration", "seed"])
+        option = fields[key]
+        values[key], wanted = read(option.kind, value) if value != option.default else (value, "")
+        if not wanted and option.choices is not None and values[key] not in {*option.choices, option.default}:
+            wanted = "one of " + ", ".join(option.choices)
+        if wanted:
+            problems.append(Problem(f"wanted {wanted}, found {value!r}", option.flag))
+    return values, problems
+
+
+def _impossible(
+    fault: type[Fault], service: Service, values: Mapping[str, Any], wrong: Collection[str]
+) -> list[Problem]:
+    """What is impossible whatever those mean that are `wrong`: about them, or in view of them, nothing can be said."""
+    right = {name: value for name, value in values.items() if name not in wrong}
+    unknown = [re.compile(rf"\b{re.escape(name).replace('_', '[-_ ]')}\b") for name in wrong]
+    found = fault(**right).problems(service)
+    return [Problem(text) for text in found if not any(name.search(text) for name in unknown)]
 
 
 def inject(ward: Ward, fault: Fault, service: str, wish: Wish) -> Injection:

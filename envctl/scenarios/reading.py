@@ -108,13 +108,13 @@ def _check_fault(page: Page, hurt: Hurt, services: Mapping[str, Service]) -> Non
         page.problem((*place, "fault"), f"not on {hurt.service}: {reason}")
         return
     try:
-        fault, _ = make(hurt.fault, hurt.service, hurt.given)
+        fault, _ = make(hurt.fault, hurt.service, hurt.given, known=service)
     except UnknownName as error:
         known = [name.replace("_", "-") for name in error.known if name not in {"duration", "seed"}]
         page.unknown((*place, "with", error.name.replace("_", "-")), f"parameter of {hurt.fault}", error.name, known)
     except ConfigurationError as error:
         for problem in error.problems:
-            page.problem((*place, "with", problem.key.removeprefix("--")), problem.message)
+            page.problem((*place, "with", *filter(None, [problem.key.removeprefix("--")])), problem.message)
     else:
         for text in fault.problems(service) if service is not None else ():
             page.problem((*place, "with"), text)

@@ -219,6 +219,9 @@ def test_every_problem_is_told_at_once(shared: Scene) -> None:
         "chaos", "kill-mid-transaction", "postgres", "--after-rows", "x", "--operation", "y", "--for", "z", exits=2
     )
     assert all(option in said.err for option in ("--after-rows", "--operation", "--for"))
+    wrong = ("--delay", "1m", "--port", "http", "--for", "z", "--seed", "-1")
+    said = shared.envctl("chaos", "latency", "redis", *wrong, exits=2)
+    assert all(f"{flag}: wanted" in said.err for flag in wrong[::2])
 
 
 def test_the_list_says_why_not(shared: Scene) -> None:

@@ -136,7 +136,7 @@ def _common() -> list[click.Option]:
         ),
         click.Option(["--hold"], is_flag=True, help="Until Ctrl-C, or this process's end."),
         click.Option(["--detach"], is_flag=True, help="Return when it bites; it is healed when its time is over."),
-        click.Option(["--seed"], type=int, metavar="N", help="Where chance decides, it starts from this number."),
+        click.Option(["--seed"], metavar="N", help="Where chance decides, it starts from this number."),
         click.Option(["--replay"], metavar="ID|FILE", help="Make the choices of an earlier injection again."),
     ]
 
@@ -150,7 +150,7 @@ def _inject(
     lasting: str | None,
     hold: bool,
     detach: bool,
-    seed: int | None,
+    seed: str | None,
     replay: str | None,
     **given: str | None,
 ) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from envctl.catalog import SERVICES
 from envctl.chaos.healing import heal, heal_all
 from envctl.chaos.injecting import Wish, inject, make
 from envctl.chaos.recovery import wait_recovered
@@ -132,6 +133,21 @@ def test_every_impossible_parameter_is_told_at_once(ward: ToyWard) -> None:
     with pytest.raises(ConfigurationError, match="found ''"):
         inject(ward, Scribble(word=""), "redis", Wish())
     assert ward.journal.history() == []
+
+
+def test_what_cannot_be_read_and_what_cannot_be_is_told_in_one_round() -> None:
+    """But nothing in view of a value that could not be read, and nothing twice."""
+    redis = SERVICES["redis"]
+
+    def told(fault: str, given: dict[str, object], lasting: object = 5) -> list[str]:
+        with pytest.raises(ConfigurationError) as refused:
+            make(fault, "redis", given, lasting, known=redis)
+        return [(problem.key or problem.message).partition(":")[0] for problem in refused.value.problems]
+
+    given = {"delay": "1m", "port": "http", "jitter": "x"}
+    assert told("latency", given, "soon") == ["--jitter", "--for", "--port", "--delay"]
+    assert told("latency", {"delay": "x", "jitter": "1s"}) == ["--delay"]
+    assert told("break-dns", {"mode": "fail", "backend": "nfqueue"}, "soon") == ["--for", "--backend"]
 
 
 @pytest.mark.parametrize("lasting", [0, -1, "0s", float("nan"), float("inf"), "25h", None, True, [1]])
