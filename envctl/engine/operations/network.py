@@ -27,7 +27,7 @@ def begin(backend: str, wire: dict[str, Any], probes: list[dict[str, Any]]) -> d
             return {"before": before, **measure(backend, wire, probes)}
         if reason := _BACKENDS[backend].foreign(wire):
             return {"foreign": reason}
-    before = _measure(probes)
+    before = _measured_calmly(probes)
     with open(_mark(wire), "w") as stream:  # noqa: PTH123
         json.dump(before, stream)
     with namespaces.of(wire["pid"]):
@@ -80,6 +80,27 @@ def _measure(probes: list[dict[str, Any]]) -> list[dict[str, Any]]:
             raise seen
         told.append(seen)
     return told
+
+
+def _measured_calmly(probes: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """As `_measure`; what says `tries` so often at most, until nothing fared ill. Else the middle one counts: what
+    another fault does shows in all of them, a machine that stood still for a moment in one.
+    """
+    rounds = [_measure(probes)]
+    most = max((probe.get("tries", 1) for probe in probes), default=1)
+    while len(rounds) < most and any(min(map(_ill, each)) for each in zip(*rounds, strict=True)):
+        rounds.append(_measure(probes))
+    told = []
+    for each in zip(*rounds, strict=True):
+        ordered = sorted(each, key=_ill)
+        told.append(ordered[len(ordered) // 2] if _ill(ordered[0]) else ordered[0])
+    return told
+
+
+def _ill(told: dict[str, Any]) -> int:
+    """How many of a probe's packets fared ill."""
+    lost = told.get("sent", 0) - told.get("received", 0)
+    return int(lost + sum(told.get(how, 0) for how in ("twice", "late", "broken")))
 
 
 def _heard(probes: list[dict[str, Any]], before: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -28,6 +28,8 @@ _HITS = 15
 """How many of them should be hit."""
 _EVERY, _WAIT = 0.0003, 0.08
 """Seconds from one to the next, and for those that are not lost but late, as on a busy machine."""
+_TRIES = 3
+"""How often it is measured before, at most: one in which packets were late by chance would stand for what is usual."""
 _SLACK = 4
 """Standard deviations by which a share may miss what was asked for: one measurement in 16,000 does by chance."""
 
@@ -68,7 +70,7 @@ class SomePackets(NetworkFault):
     def sample(self) -> JSON:
         """As many packets as it takes for some to be hit."""
         count = min(_PACKETS[1], max(_PACKETS[0], round(_HITS * 100 / self.percent)))
-        return {"count": count, "every": _EVERY, "size": 64, "wait": _WAIT}
+        return {"count": count, "every": _EVERY, "size": 64, "wait": _WAIT, "tries": _TRIES}
 
     def judge(self, what: str, before: JSON, after: JSON) -> None:
         """Some were hit, and as many as was asked for, within what chance allows."""
