@@ -1,8 +1,8 @@
 """An engine of a test's own, with the services of an environment on it, that may be ended and started again.
 
 It is a `dockerd` in namespaces of its own (network, mounts, processes): it touches nothing of the machine's engine, and
-its data is in memory. All of it goes with their first process, which ends when the test does, however that happens.
-Published ports are on the 127.0.0.1 of that network: who wants to reach them runs there.
+its data is in memory. Published ports are on the 127.0.0.1 of that network: envctl runs there, too, with its warden.
+All of it goes with their first process, which ends when the test does, however that happens.
 """
 
 from __future__ import annotations
@@ -13,14 +13,13 @@ import secrets
 import signal
 import subprocess
 import sys
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psutil
 
 from envctl.config import Settings
-from envctl.engine import guardian
 from envctl.engine.connect import locate
 from envctl.engine.docker_engine import DockerEngine
 from envctl.engine.images import build_all
@@ -34,16 +33,23 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PATIENCE = 120.0
-_FIRST = "mount -t tmpfs -o size=1g tmpfs /run && ip link set lo up && echo ready && read -r _"
-_NAMESPACES = ["--net", "--mount", "--pid"]
+_FIRST = """
+mount -t tmpfs -o size=1g tmpfs /run && ip link set lo up && echo ready && read -r _
+kill -KILL -1
+until [ -z "$(find /sys/fs/cgroup -maxdepth 2 -name $0)" ]; do
+    find /sys/fs/cgroup -depth -type d -path "*/$0*" -exec rmdir {} + 2> /dev/null || sleep 0.1
+done
+"""
+"""Tidies up when its standard input ends; control groups stay until all that was in them is buried."""
+_NAMESPACES = ("--net", "--mount", "--pid")
 _ROOT = Path(__file__).parents[3]
 
 
 class SecondEngine:
     """Not started yet. `name` is the environment's."""
 
-    def __init__(self, folder: Path, first: int) -> None:
-        self.name, self._folder, self._first = f"second-{secrets.token_hex(4)}", folder, first
+    def __init__(self, name: str, folder: Path, first: int) -> None:
+        self.name, self._folder, self._first = name, folder, first
         self._daemon: subprocess.Popen[bytes] | None = None
         self._options: tuple[str, ...] | None = None
         self.url = f"unix://{folder}/s"
@@ -56,7 +62,7 @@ class SecondEngine:
         fixed = f"--data-root /run/data -H {self.url} --exec-opt native.cgroupdriver=cgroupfs --cgroup-parent"
         words = ["dockerd", *fixed.split(), f"/{self.name}", *options]
         with (self._folder / "log").open("ab") as log:
-            self._daemon = subprocess.Popen([*self._enter(_NAMESPACES), *words], stdout=log, stderr=log)
+            self._daemon = subprocess.Popen([*self._enter, *words], stdout=log, stderr=log)
         until(self._answers, PATIENCE, "the second engine")
 
     def have(self, *options: str) -> None:
@@ -70,15 +76,14 @@ class SecondEngine:
         assert done.returncode == 0, done.stderr
 
     def bury(self) -> None:
-        """Wait until it has ended with its namespaces."""
+        """Wait until it is gone, with its namespaces."""
         if self._daemon is not None:
             self._daemon.wait(PATIENCE)
 
     def end(self, by: signal.Signals = signal.SIGTERM) -> None:
         """End it by a signal, and wait until it is gone."""
         assert self._daemon is not None
-        (daemon,) = psutil.Process(self._daemon.pid).children()
-        daemon.send_signal(by)
+        _send(self._daemon, by)
         self._daemon.wait(PATIENCE)
 
     def load(self, *images: str) -> None:
@@ -92,20 +97,21 @@ class SecondEngine:
 
     def envctl(self, *words: str) -> subprocess.CompletedProcess[str]:
         """Run a verb on the environment."""
-        command = [*self._enter(["--net"]), sys.executable, "-m", "envctl", "--env", self.name, *words]
+        command = [*self._enter, sys.executable, "-m", "envctl", "--env", self.name, *words]
         return subprocess.run(command, env=self.environ, capture_output=True, text=True, check=False)
 
     @contextmanager
     def client(self, program: str) -> Iterator[Client]:
         """A Python program there that answers questions; killed afterwards."""
-        command = [*self._enter(["--net"]), sys.executable, "-c", program, self.name]
+        command = [*self._enter, sys.executable, "-c", program, self.name]
         with subprocess.Popen(
             command, env=self.environ, cwd=_ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         ) as process:
+            one = Client(process)
             try:
-                yield Client(process)
+                yield one
             finally:
-                process.kill()
+                one.kill()
 
     @property
     def journal(self) -> Journal:
@@ -123,7 +129,7 @@ class SecondEngine:
 
     def _names(self) -> set[str]:
         """Of all processes on it."""
-        command = [*self._enter(["--mount", "--pid"]), "sh", "-c", "cat /proc/[0-9]*/comm 2>&-; true"]
+        command = [*self._enter, "sh", "-c", "cat /proc/[0-9]*/comm 2>&-; true"]
         return set(subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines())
 
     def _answers(self) -> None:
@@ -134,8 +140,9 @@ class SecondEngine:
         if asked.returncode:
             raise NotReady(asked.stderr)
 
-    def _enter(self, namespaces: list[str]) -> list[str]:
-        return ["nsenter", "--target", str(self._first), *namespaces]
+    @property
+    def _enter(self) -> list[str]:
+        return ["nsenter", "--target", str(self._first), *_NAMESPACES]
 
 
 class Client:
@@ -153,38 +160,31 @@ class Client:
         return json.loads(self._process.stdout.readline())
 
     def kill(self) -> None:
-        """With SIGKILL."""
-        self._process.kill()
-        self._process.wait()
+        """With SIGKILL; idempotent."""
+        if self._process.poll() is None:
+            _send(self._process, signal.SIGKILL)
+            self._process.wait(PATIENCE)
 
 
 @contextmanager
 def second_engine(folder: Path) -> Iterator[SecondEngine]:
     """The namespaces, and an engine that is not started yet; nothing is left of them."""
-    made = ["unshare", *_NAMESPACES, "--fork", "--kill-child", "--mount-proc", "bash", "-c", _FIRST]
+    name = f"second-{secrets.token_hex(4)}"
+    made = ["unshare", *_NAMESPACES, "--fork", "--mount-proc", "bash", "-c", _FIRST, name]
     with subprocess.Popen(made, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as outer:
-        engine = None
+        assert outer.stdin is not None
+        assert outer.stdout is not None
+        assert outer.stdout.readline() == b"ready\n"
+        (first,) = psutil.Process(outer.pid).children()
+        engine = SecondEngine(name, folder, first.pid)
         try:
-            assert outer.stdout is not None
-            assert outer.stdout.readline() == b"ready\n"
-            (first,) = psutil.Process(outer.pid).children()
-            engine = SecondEngine(folder, first.pid)
             yield engine
         finally:
-            outer.kill()
-            if engine is not None:
-                engine.bury()
-                guardian.end(engine.name)
-                until(lambda: _without_groups(engine.name), PATIENCE, "its control groups gone")
+            outer.stdin.close()
+            engine.bury()
 
 
-def _without_groups(name: str) -> None:
-    """The kernel keeps a group until the last of its processes is buried."""
-    root = Path("/sys/fs/cgroup")
-    for top in [*root.glob(name), *root.glob(f"*/{name}")]:
-        for folder in (*sorted((one for one in top.rglob("*") if one.is_dir()), reverse=True), top):
-            with suppress(FileNotFoundError):
-                try:
-                    folder.rmdir()
-                except OSError as error:
-                    raise NotReady(str(error)) from error
+def _send(entered: subprocess.Popen[Any], what: signal.Signals) -> None:
+    """A signal to the program there: what runs here only waits for it."""
+    for program in psutil.Process(entered.pid).children():
+        program.send_signal(what)
