@@ -23,9 +23,8 @@ OLDEST_ENGINE = (20, 10)
 OLDEST_COMPOSE = (2, 20)
 """Compose 2.20: the first with `include`."""
 
-CONNECT_TIMEOUT = 10
-"""Seconds for one request to the engine; a local one answers in milliseconds."""
-
+CONNECT_TIMEOUT, ANSWER_TIMEOUT = 10, 60
+"""Seconds for the first answer of an engine, and for each that follows; a local one answers in milliseconds."""
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
@@ -147,6 +146,8 @@ def client(address: Address) -> docker.APIClient:
         api = docker.APIClient(base_url=address.url, version="auto", timeout=CONNECT_TIMEOUT, tls=tls or False)
     except docker.errors.DockerException as error:
         raise unreachable(address, error) from error
+    # It is there; a busy one may take long to remove a container, say.
+    api.timeout = ANSWER_TIMEOUT
     about: dict[str, Any] = api.version()
     version = str(about["Version"])
     if not _podman(about) and _numbers(version) < OLDEST_ENGINE:

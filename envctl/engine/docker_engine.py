@@ -235,7 +235,7 @@ class DockerEngine:
         except requests.exceptions.Timeout as error:
             raise EngineError(
                 f"an answer of the engine at {self.address.url}",
-                f"none within {connect.CONNECT_TIMEOUT:g} s",
+                f"none within {connect.ANSWER_TIMEOUT:g} s",
                 "see whether the machine is overloaded; `envctl doctor` says more",
             ) from error
 
