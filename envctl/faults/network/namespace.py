@@ -229,7 +229,7 @@ class InNamespace(Fault):
         done = self._operate(site, "end", plan)
         site.kept["ended"] = done
         if (done["begun"] and not done["lasted"]) or self.lapsed(site, plan):
-            raise Lost("what held it in force had ended before its time, and its effect with it")
+            raise Lost("it had ended by itself already: what held it in force is gone")
 
     def recovered(self, site: Site, plan: JSON) -> JSON:
         """Nothing of it is left, and what is measured now."""
