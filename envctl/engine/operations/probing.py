@@ -137,7 +137,8 @@ def _flood(probe: dict[str, Any], ends: list[tuple[socket.socket, socket.socket]
     for source, sink in ends:
         _make_room(probe, source, sink)
     sources, sinks = ([pair[place] for pair in ends] for place in (0, 1))
-    bodies, sent, came = [bytes(probe["size"]), bytes(probe["size"] - _LONGER)], 0, [list[float]() for _ in ends]
+    bodies = [bytes(probe["size"] - longer) for _, longer in zip(ends, (0, _LONGER), strict=False)]
+    sent, came = 0, [list[float]() for _ in ends]
     # One by one each has a time of its own; of many the sending itself must be fast.
     at_once = 1 + probe["count"] // _MANY
     end = time.monotonic() + probe["flood"]["wait"]
