@@ -273,12 +273,12 @@ def test_what_is_in_force_before_is_told_before_anything_is_hurt(
 ) -> None:
     """Which, by its id, and what to do; on what the scenario names, and on nothing else."""
     service = "postgres" if about else "redis"
-    with inject(ward, Scribble(), service, Wish()) as before:
+    with inject(ward, Scribble(), service, Wish(3600.0)) as before:
         with pytest.raises(UsageError, match=f"{before.id} is in force on {service}") as refused:
             run(about + ONE, looks=LOOKS)
         assert f"`envctl chaos heal {before.id}` first" in refused.value.advice
         assert {line["id"] for line in ward.journal.history()} == {before.id}
-    with inject(ward, Scribble(), "postgres", Wish()):
+    with inject(ward, Scribble(), "postgres", Wish(3600.0)):
         assert run(ONE, looks=LOOKS).held
 
 
