@@ -77,17 +77,25 @@ def _exchange(probe: dict[str, Any], source: socket.socket, sink: socket.socket)
     begin = time.monotonic_ns()
     end = begin / 1e9 + probe["count"] * probe["every"] + probe["wait"] + _GRACE
     whole = set[int]()
-    while (now := time.monotonic_ns()) / 1e9 < end and not (len(whole) == probe["count"] and not probe.get("linger")):
-        while sent < probe["count"] and now / 1e9 >= begin / 1e9 + sent * probe["every"]:
-            _send(source, _HEAD.pack(sent, now) + body)
-            sent += 1
-            now = time.monotonic_ns()
-        due = begin / 1e9 + sent * probe["every"] if sent < probe["count"] else end
-        select.select([sink], [], [], max(0.0, min(due, end) - time.monotonic()))
+
+    def take() -> None:
         for data, arrival in _received(sink):
             number, at = _HEAD.unpack_from(data)
             came.append((number, (arrival - at) / 1e6, data[_HEAD.size :] == body))
             whole.add(number)
+
+    # All are sent and waited for, however late it is this program's turn.
+    while sent < probe["count"] or (time.monotonic() < end and (len(whole) < sent or probe.get("linger"))):
+        now = time.monotonic_ns()
+        while sent < probe["count"] and now / 1e9 >= begin / 1e9 + sent * probe["every"]:
+            _send(source, _HEAD.pack(sent, now) + body)
+            sent += 1
+            now = time.monotonic_ns()
+            end = max(end, now / 1e9 + probe["wait"] + _GRACE)
+        due = begin / 1e9 + sent * probe["every"] if sent < probe["count"] else end
+        select.select([sink], [], [], max(0.0, due - time.monotonic()))
+        take()
+    take()
     return came
 
 
