@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import itertools
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self
 
 import redis
 
 from envctl.chaos.ward import Ward
+from envctl.waiting import pause
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from envctl.chaos.injection import Injection
     from envctl.environment import Environment
     from envctl.reports import Verdict
 
@@ -22,7 +25,9 @@ COMMANDS = 30
 
 
 class Victim(threading.Thread):
-    """An ordinary client with one transaction: all of it in one packet, or one command at a time. Keeps its answer."""
+    """An ordinary client with one transaction: all of it in one packet, one command at a time, or each of these after
+    a pause (`slowly`). Keeps its answer.
+    """
 
     def __init__(self, env: Environment, style: str, name: str = "payments") -> None:
         super().__init__(daemon=True)
@@ -53,6 +58,8 @@ class Victim(threading.Thread):
         send: Callable[..., Any] = self.client.execute_command
         send("MULTI")
         for number in range(COMMANDS):
+            if self.style == "slowly":
+                pause(0.05)
             send("SET", _key(number), number)
         return list(send("EXEC"))
 
@@ -69,6 +76,19 @@ def struck(env: Environment, style: str, **aim: str | int) -> tuple[Verdict, Vic
         verdict = kill.verdict
         victim.join(PATIENCE)
     return verdict, victim
+
+
+def caught(env: Environment, kill: Injection) -> tuple[Verdict, list[Victim]]:
+    """The verdict, and victims that come until one is caught: who comes while the gate is open for somebody else, on a
+    busy machine for many milliseconds, passes too.
+    """
+    victims: list[Victim] = []
+    with ThreadPoolExecutor(1) as pool:
+        verdict = pool.submit(lambda: kill.verdict)
+        while not verdict.done():
+            victims.append(Victim(env, "packet"))
+            victims[-1].join(PATIENCE)
+        return verdict.result(), victims
 
 
 def there(env: Environment) -> int:
