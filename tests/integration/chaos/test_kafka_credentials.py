@@ -65,6 +65,8 @@ def record(env: Environment, user: str = "app") -> str:
 
     def told() -> str:
         done = subprocess.run(argv, capture_output=True, text=True, check=False)
+        if "Node does not exist" in f"{done.stdout}{done.stderr}":
+            return ""
         for line in done.stdout.splitlines():
             if line.startswith("{"):
                 return line
