@@ -20,6 +20,7 @@ class Door:
         self.path = path
         self._listener: socket.socket | None = None
         self._open: list[socket.socket] = []
+        self._changing = threading.Lock()
 
     @property
     def url(self) -> str:
@@ -35,21 +36,27 @@ class Door:
 
     def shut(self) -> None:
         """Nobody comes through, and who is inside is thrown out."""
-        if self._listener is not None:
-            self.path.unlink(missing_ok=True)
-            for one in (self._listener, *self._open):
-                with suppress(OSError):
-                    one.shutdown(socket.SHUT_RDWR)
-                one.close()
-            self._listener, self._open = None, []
+        with self._changing:
+            if self._listener is not None:
+                self.path.unlink(missing_ok=True)
+                for one in (self._listener, *self._open):
+                    with suppress(OSError):
+                        one.shutdown(socket.SHUT_RDWR)
+                    one.close()
+                self._listener, self._open = None, []
 
     def _accept(self, listener: socket.socket) -> None:
         with suppress(OSError):  # shut
             while True:
                 here, _ = listener.accept()
                 there = socket.socket(socket.AF_UNIX)
+                with self._changing:
+                    if self._listener is not listener:  # shut: nobody else would close these
+                        here.close()
+                        there.close()
+                        return
+                    self._open += [here, there]
                 there.connect(ENGINE)
-                self._open += [here, there]
                 for source, sink in ((here, there), (there, here)):
                     threading.Thread(target=self._carry, args=(source, sink), daemon=True).start()
 
