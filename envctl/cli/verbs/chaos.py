@@ -167,13 +167,9 @@ def _inject(
     holder = "" if detach else owner.this_process()
     with run.watching():
         injection = chaos.call(fault, service, parameters, duration=duration, seed=seed, replay=replay, holder=holder)
-        record: dict[str, Any] = {
-            "id": injection.id,
-            "fault": fault,
-            "service": service,
-            "parameters": injection.fault.parameters(),
-        }
-        record |= {"seed": injection.seed, "choices": injection.choices, "evidence": injection.evidence}
+        record: dict[str, Any] = {"id": injection.id, "fault": fault, "service": service}
+        record |= {"parameters": injection.fault.parameters(), "seed": injection.seed}
+        record |= {"choices": injection.choices, "evidence": injection.evidence}
         if detach:
             run.result(**record, in_force=True)
             run.say(chaos_view.injected(injection, f"; `envctl chaos heal {injection.id}` ends it"))
