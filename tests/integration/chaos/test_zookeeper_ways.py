@@ -112,6 +112,7 @@ def test_all_sessions_expire_and_rights_work_on(env: Environment, eventually: Ca
     with env.chaos.expire_session("zookeeper", client="all") as fault:
         assert fault.evidence["expired"].keys() >= before
     assert not before & _all(env).keys()
+    assert len(_all(env)) >= KAFKAS
     topic = make(env)
     with producer(env) as live, env.chaos.revoke_credentials("kafka"), pytest.raises(Exception, match="uthorization"):
         send(live, topic)

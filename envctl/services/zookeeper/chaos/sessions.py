@@ -6,6 +6,7 @@ For its owner that is what an expiry is: he reconnects, and is told that his ses
 
 from __future__ import annotations
 
+import re
 import struct
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,7 @@ _SALT = 0xB3415C00
 _MULTIPLIER, _ADDEND, _MASK = 0x5DEECE66D, 0xB, (1 << 48) - 1
 """Of java.util.Random."""
 _TITLE = "SessionTracker dump:"
+_CONNECTION = re.compile(r"^ /(.+):\d+\[.*sid=(0x[0-9a-f]+)", re.MULTILINE)
 
 
 def sessions(at: Endpoint, timeout: float) -> dict[str, list[str]]:
@@ -51,6 +53,19 @@ def sessions(at: Endpoint, timeout: float) -> dict[str, list[str]]:
         elif line.startswith("\t/"):
             found.setdefault(owner, []).append(line.strip())
     return found
+
+
+def owners(at: Endpoint, timeout: float) -> dict[str, str]:
+    """The address from which each session is open; none where the server may not tell.
+
+    Raises:
+        NotReady: no answer within `timeout` seconds.
+
+    """
+    with Wire(at.host, at.port, timeout) as wire:
+        wire.send(b"cons")
+        told = wire.rest().decode(errors="replace")
+    return {session: address for address, session in _CONNECTION.findall(told)}
 
 
 def expire(at: Endpoint, session: str, timeout: float) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from envctl.errors import FaultUnfit
 from envctl.protocols import NotReady
-from envctl.services.zookeeper.chaos.sessions import expire, sessions
+from envctl.services.zookeeper.chaos.sessions import expire, owners, sessions
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -62,7 +62,8 @@ class ExpireSession:
                 f"{len(there)} sessions, which hold {', '.join(nodes) or 'no node'}",
                 "name the node of one, or wait until the client has registered",
             )
-        return {"sessions": found}
+        at = owners(site.at, _TIMEOUT)
+        return {"sessions": found, "owners": {one: at[one] for one in found if one in at}}
 
     def hurt(self, site: Site, wanted: Mapping[str, Any], seen: JSON) -> None:
         """End them."""
@@ -83,15 +84,25 @@ class ExpireSession:
     def check_mended(self, site: Site, wanted: Mapping[str, Any], seen: JSON) -> JSON:
         """What Kafka had registered is registered again, by whichever session."""
         del wanted
-        now = {node: one for one, nodes in sessions(site.at, _TIMEOUT).items() for node in nodes}
+        there = sessions(site.at, _TIMEOUT)
+        now = {node: one for one, nodes in there.items() for node in nodes}
         before = {node: one for one, nodes in seen["sessions"].items() for node in nodes}
         kafkas = [node for node in before if node.startswith(_BROKERS) or node == _CONTROLLER]
         if missing := [node for node in kafkas if node not in now]:
             raise NotReady(f"Kafka has not registered {', '.join(missing)} again")
+        had, has = _kafkas(seen["sessions"], seen.get("owners", {})), _kafkas(there, owners(site.at, _TIMEOUT))
+        if has < had:
+            raise NotReady(f"Kafka has {has} of its {had} sessions again")
         return {
             "registered again": {node: now[node] for node in kafkas},
             "not there": sorted(node for node in before if node not in now),
         }
+
+
+def _kafkas(there: Mapping[str, Sequence[str]], at: Mapping[str, str]) -> int:
+    """How many sessions the broker has: by one it registers, by another, which holds no node, it hears of rights."""
+    homes = {at[one] for one, nodes in there.items() if one in at and any(node.startswith(_BROKERS) for node in nodes)}
+    return sum(address in homes for address in at.values())
 
 
 class ZooKeeperWays:
