@@ -43,11 +43,15 @@ BODY, BIG = 2_000_000, 64_000_000
 
 
 @contextmanager
-def running() -> Iterator[Environment]:
-    """Redis, and none afterwards."""
-    seconds([str(ENVCTL), "--env", NAME, "-q", "up", "--service", "redis", "--ports", "auto"])
+def running(*options: str) -> Iterator[Environment]:
+    """Redis with two values, and none afterwards."""
+    seconds([str(ENVCTL), "--env", NAME, "-q", "up", "--service", "redis", "--ports", "auto", *options])
     try:
-        yield attach(NAME)
+        env = attach(NAME)
+        with env.redis.client() as client:
+            client.set("body", b"x" * BODY)
+            client.set("big", b"x" * BIG)
+        yield env
     finally:
         seconds([str(ENVCTL), "--env", NAME, "-q", "down"])
 
@@ -87,10 +91,20 @@ class Client:
 def wires(runs: int) -> list[Row]:
     """All rows."""
     with running() as env:
-        client = env.redis.client()
-        client.set("body", b"x" * BODY)
-        client.set("big", b"x" * BIG)
-        return [*reactions(env, runs), *beside(env, runs), ceiling(env, runs)]
+        rows = [*reactions(env, runs), *beside(env, runs), ceiling(env, runs)]
+        with toxiproxy(at := (env.redis.endpoint.host, env.redis.endpoint.port)) as (_, listening):
+            plain, theirs = passed(Client(env, at), runs), passed(Client(env, listening), runs)
+    with running("--relay") as env:
+        ours = passed(Client(env, (env.redis.endpoint.host, env.redis.endpoint.port)), runs)
+    for name, other in (("no relay", plain), ("Toxiproxy without a toxic", theirs)):
+        rows.append(Row(f"the relay, one connection: MB/s / {name}", ours[0], other[0], "MB/s", "(reference)"))
+        rows.append(Row(f"the relay: a round trip / {name}", ours[1], other[1], "ms", "(reference)"))
+    return rows
+
+
+def passed(client: Client, runs: int) -> tuple[float, float]:
+    """MB a second of one connection, and the milliseconds of a round trip."""
+    return median(client.rate("big", BIG, 1) / 1e6 for _ in range(runs)), median(client.round_trips(200))
 
 
 def reactions(env: Environment, runs: int) -> list[Row]:
