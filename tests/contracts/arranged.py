@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -25,21 +26,21 @@ def _a_topic(env: Environment) -> dict[str, Any]:
     return {"topic": "faults"}
 
 
-def _a_group(env: Environment) -> dict[str, Any]:
-    """A consumer group with a member that is away, and has half an hour to come back."""
+def _a_group(group: str, env: Environment) -> dict[str, Any]:
+    """A consumer group with a member that is away, and has half an hour to come back: whoever joins waits for it."""
     at, long = env.kafka.endpoint, 30 * 60 * 1000
     protocols = array([string("range") + data(b"")])
-    wanted = string("faults") + struct.pack(">ii", long, long) + string("") + string("consumer") + protocols
+    wanted = string(group) + struct.pack(">ii", long, long) + string("") + string("consumer") + protocols
 
     def join() -> None:
         with Connection(at.host, at.port, 60) as connection:
-            require_coordinator(connection, "faults")
+            require_coordinator(connection, group)
             response = connection.call(11, 2, wanted)
             response.number("i")
             check("join a group", response.number("h"))
 
     until(join, 60, "a member of a group")
-    return {"group": "faults"}
+    return {"group": group}
 
 
 def _a_postgres_table(env: Environment) -> dict[str, Any]:
@@ -61,8 +62,8 @@ ARRANGED: Mapping[tuple[str, str], Callable[[Environment], dict[str, Any]]] = Ma
         ("poison-record", "kafka"): _a_topic,
         ("truncate-log", "kafka"): _a_topic,
         ("lose-leader", "kafka"): _a_topic,
-        ("rebalance", "kafka"): _a_group,
-        ("lose-coordinator", "kafka"): _a_group,
+        ("rebalance", "kafka"): partial(_a_group, "members"),
+        ("lose-coordinator", "kafka"): partial(_a_group, "coordinated"),
         ("evict", "redis"): _redis_keys,
         ("deadlock", "postgres"): _a_postgres_table,
         ("lock", "postgres"): _a_postgres_table,
