@@ -10,6 +10,11 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 
+from envctl.chaos.ward import Ward
+from envctl.services.postgres.chaos.sessions import connect
+from envctl.services.postgres.chaos.watching import GLANCE, THAW, attempt, program
+from envctl.waiting import pause
+
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import Callable, Iterator
@@ -105,3 +110,28 @@ def _waiting(env: Environment) -> bool:
 
 def _assert(condition: bool) -> None:
     assert condition
+
+
+@pytest.mark.parametrize("kept", [False, True], ids=["let go", "kept"])
+def test_who_is_stopped_to_be_looked_at_goes_on_unless_it_is_kept(
+    env: Environment, eventually: Eventually, kept: bool
+) -> None:
+    """Whoever looks may be waiting for what is stopped, if that holds a lock of the server's own: nobody else is there
+    to let it go. Who was seized meanwhile stays: a kill would come too late otherwise.
+    """
+    site = Ward(env.name).site("postgres")
+    with connect(site) as watcher, env.postgres.connect() as victim:
+        pid = str(victim.info.backend_pid)
+        eventually(lambda: _assert(_stopped(watcher, pid, by=attempt(pid))))
+        if kept:
+            watcher.execute(program("STOP", f"4{pid} {pid}", THAW).encode())
+            pause(2.0 * GLANCE)
+            assert _stopped(watcher, pid)
+        eventually(lambda: _assert(not _stopped(watcher, pid)))
+        assert victim.execute("SELECT 1").fetchone() == (1,)
+
+
+def _stopped(db: psycopg.Connection, pid: str, by: str = "SELECT") -> bool:
+    db.execute(by.encode())
+    [[status]] = db.execute("SELECT pg_read_file(%s, 0, 4096, true)", [f"/proc/{pid}/status"]).fetchall()
+    return "T (stopped)" in status

@@ -18,8 +18,10 @@ if TYPE_CHECKING:
 
 JSON = dict[str, Any]
 
-THAW = 10
-"""Seconds after which a stopped process goes on by itself, whatever has become of envctl."""
+THAW, GLANCE = 10, 1
+"""Seconds after which a process goes on by itself that was stopped to be kept, or to be looked at, whatever has become
+of envctl.
+"""
 
 _SLICE = 0.25
 _GATE_LOOK = 0.01
@@ -70,18 +72,23 @@ _IN_COMMIT = """
 _MARKED = """EXISTS (SELECT FROM pg_catalog.pg_locks l WHERE l.pid = a.pid AND l.locktype = 'advisory' AND l.granted
       AND l.classid = {key} AND l.objid = {mark} AND l.objsubid = 2)"""
 
-# Stop, look again, and let go what went on meanwhile, or is writing to the disk, which the others wait for. Only who is
-# kept gets a time after which it goes on by itself: that of an earlier attempt would let it go too soon.
+# Stop, look again, and let go what went on meanwhile, or is writing to the disk, which the others wait for. Who is kept
+# is looked at once more: it may have gone on by itself just before.
 _SEIZE = """
       EXECUTE {stop};
+      {again}
+      IF victim IS NOT NULL THEN
+        EXECUTE {keep};
+        {again}
+        EXIT WHEN victim IS NOT NULL;
+      END IF;
+      EXECUTE {thaw};
+"""
+
+_AGAIN = """
       PERFORM pg_catalog.pg_stat_clear_snapshot();
       SELECT a.pid INTO victim FROM pg_catalog.pg_stat_activity a
       WHERE a.pid = one.pid AND a.xact_start = one.xact_start AND a.wait_event_type IS DISTINCT FROM 'IO' AND {still};
-      IF victim IS NOT NULL THEN
-        EXECUTE {keep};
-        EXIT;
-      END IF;
-      EXECUTE {thaw};
 """
 
 _IN_TRANSACTION = """
@@ -153,10 +160,10 @@ def lookout(aim: Mapping[str, Any], survey: JSON, admin: str) -> Lookout:
         return _made(_IN_GATE.format(key=key, wait=WAIT), _GATE_LOOK)
     where = aim["where"] or "true"
     seize = _SEIZE.format(
-        stop=_each(program("STOP", "%1$s")),
+        stop=_each(attempt("%1$s")),
         keep=_each(program("STOP", "%1$s", THAW)),
         thaw=_each(program("CONT", "%1$s")),
-        still=_STILL_OPEN if aim["after_statements"] else _STILL_WRITING,
+        again=_AGAIN.format(still=_STILL_OPEN if aim["after_statements"] else _STILL_WRITING),
     )
     look = _COUNTING if aim["after_statements"] else _IN_TRANSACTION
     return _made(
@@ -178,13 +185,25 @@ def program(signal: str, pids: str, thaw: int = 0) -> str:
     sessions and all that they have started: the server takes any but a good end of a process that it inherits for the
     crash of one of its own.
     """
-    later = (
-        f"; (trap '' HUP INT QUIT TERM; sleep {thaw}; kill -CONT {pids}; exit 0) </dev/null >/dev/null 2>&1 &"
-        if thaw
-        else "; true"
-    )
-    command = f"kill -{signal} {pids} 2>/dev/null{later}"
-    return f"COPY (SELECT WHERE false) TO PROGRAM {_literal(command)}"
+    later = f"sleep {thaw}; kill -CONT {pids}" if thaw else ""
+    return _shell(f"kill -{signal} {pids}", later)
+
+
+def attempt(pid: str) -> str:
+    """A statement that stops a process of the server to look at it; within `GLANCE` seconds it is kept or goes on.
+
+    A process that is stopped while it holds a lock of the server's own keeps that look from ever ending, and everybody
+    else from beginning a transaction. Whoever it was given to, to be kept (see `program`), lets it go later.
+    """
+    # Who keeps it is found by the words of its command, which are unlike these here, and have no `&` before their end.
+    keeper = f"'STOP[ 0-9]* {pid} 2[^&]*sleep [{str(THAW)[0]}]{str(THAW)[1:]};'"
+    kept = f"cat /proc/[0-9]*/cmdline | tr '\\0' ' ' | grep -q {keeper}"
+    return _shell(f"kill -STOP {pid}", f"sleep {GLANCE}; {kept} || kill -CONT {pid}")
+
+
+def _shell(now: str, later: str) -> str:
+    later = f"(trap '' HUP INT QUIT TERM; {later}; exit 0) </dev/null >/dev/null 2>&1 &" if later else "true"
+    return f"COPY (SELECT WHERE false) TO PROGRAM {_literal(f'{now} 2>/dev/null; {later}')}"
 
 
 def _each(statement: str) -> str:
