@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 _DESCRIPTORS = 64
 """More than an operation has open."""
 
+_DYING, _LOOK = 10.0, 0.001
+"""Seconds for a killed process to end, and between two looks."""
+
 
 def wear(token: str) -> None:
     """Be found by that token from now on, with all children, until they become another program."""
@@ -49,11 +52,21 @@ def after(token: str, seconds: float, act: Callable[[], object]) -> None:
 
 
 def end(token: str) -> int:
-    """Kill every other process that wears the token, also one that is still at work; how many there were."""
+    """Kill every other process that wears the token, also one that is still at work; how many there were.
+
+    Raises:
+        TimeoutError: one did not end, so that it may still do what it is there for.
+
+    """
     found = list(_others(token))
     for pid in found:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
+    over = time.monotonic() + _DYING
+    while left := set(found) & set(_others(token)):
+        if time.monotonic() > over:
+            raise TimeoutError(f"processes {left} did not end within {_DYING:g} s of their SIGKILL")
+        time.sleep(_LOOK)
     return len(found)
 
 
