@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from envctl.chaos.healing import Healed, heal
 from envctl.engine import owner
-from envctl.errors import Busy, StateFolderError, VictimNeverCame
+from envctl.errors import Busy, FaultError, StateFolderError, VictimNeverCame
 from envctl.journal import Stage
 from envctl.protocols import NotReady
 from envctl.waiting import until
@@ -116,6 +116,7 @@ class Injection:
 
         Raises:
             VictimNeverCame: it could not.
+            FaultError: it is not done, long after its time was over.
 
         """
         self._join(self.left)
@@ -123,6 +124,10 @@ class Injection:
         self._join(self.fault.heals_within)
         if self._error is not None:
             raise self._error
+        if self._attending.is_alive():
+            found = f"it still waits for {self.service}, {self.fault.heals_within:g} s after its time was over"
+            advice = f"see `envctl status`, and heal it: `envctl chaos heal {self.id}`"
+            raise FaultError(f"what {self.fault.name} does by itself, done", found, advice, self.id)
 
     def last(self) -> None:
         """Wait until it is over: its time, what it does by itself, or whoever healed it first."""
