@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 ACCOUNTS, OPENING = 20, 1000
 APPLICATION = "bank"
+_LAST_CALL = 60.0
+"""Seconds for a client to end."""
 
 SCHEMA = """
 DROP TABLE IF EXISTS transfers, accounts;
@@ -42,7 +44,7 @@ class Bank:
 
     def __init__(self, env: Environment, clients: int = 4) -> None:
         self._env, self._over, self.ledger = env, threading.Event(), Ledger()
-        self._threads = [threading.Thread(target=self._work, args=(seed,)) for seed in range(clients)]
+        self._threads = [threading.Thread(target=self._work, args=(seed,), daemon=True) for seed in range(clients)]
         self._bugs: list[BaseException] = []
 
     def __enter__(self) -> Self:
@@ -53,12 +55,14 @@ class Bank:
             thread.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: object, *_: object) -> None:
         self._over.set()
         for thread in self._threads:
-            thread.join()
+            thread.join(_LAST_CALL)
         if self._bugs:
             raise self._bugs[0]
+        if kind is None:  # what went wrong before says why they hang
+            assert [thread.name for thread in self._threads if thread.is_alive()] == []
 
     def wait_for_transfers(self, more: int) -> None:
         """Until so many more were acknowledged."""
