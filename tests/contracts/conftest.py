@@ -77,7 +77,7 @@ def server() -> Iterator[Callable[[Behaviour], int]]:
                     connection, _ = listener.accept()
                     threading.Thread(target=treat, args=(connection, behave), daemon=True).start()
 
-        thread = threading.Thread(target=accept)
+        thread = threading.Thread(target=accept, daemon=True)
         thread.start()
         started.append((listener, thread))
         return int(listener.getsockname()[1])

@@ -39,13 +39,13 @@ def watched_arguments() -> Iterator[set[str]]:
                 with suppress(psutil.Error):
                     seen.update(process.cmdline())
 
-    thread = threading.Thread(target=look)
+    thread = threading.Thread(target=look, daemon=True)
     thread.start()
     try:
         yield seen
     finally:
         over.set()
-        thread.join()
+        thread.join(60)
 
 
 @pytest.fixture(scope="module")

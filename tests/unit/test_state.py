@@ -166,13 +166,13 @@ def test_readers_never_see_half_a_file(folder: StateFolder) -> None:
             folder.save(large)
             folder.save(small)
 
-    writer = threading.Thread(target=write)
+    writer = threading.Thread(target=write, daemon=True)
     writer.start()
     try:
         seen = {folder.load().digest[:1] for _ in range(300)}
     finally:
         over.set()
-        writer.join()
+        writer.join(30)
     assert seen <= {"s", "l"}
 
 
@@ -326,7 +326,7 @@ def test_the_holder_may_delete_the_folder_while_others_wait(folder: StateFolder)
             order.append("waiter")
             folder.save(Pins())
 
-    waiter = threading.Thread(target=wait)
+    waiter = threading.Thread(target=wait, daemon=True)
     with folder.locked(0):
         waiter.start()
         order.append("holder")

@@ -98,7 +98,7 @@ def injected(env: Environment) -> Callable[[str], AbstractContextManager[subproc
         finally:
             if process.poll() is None:
                 process.send_signal(signal.SIGKILL)
-            process.communicate()
+            process.communicate(timeout=PATIENCE)
 
     return elsewhere
 

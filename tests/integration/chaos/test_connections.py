@@ -133,7 +133,7 @@ def test_in_a_black_hole_everybody_waits_and_goes_on_afterwards(env: Environment
     """A statement of a live connection that was on its way is answered when it is over."""
     with env.postgres.connect(autocommit=True) as db:
         answers: list[object] = []
-        waiting = threading.Thread(target=lambda: answers.append(db.execute("SELECT 1").fetchone()))
+        waiting = threading.Thread(target=lambda: answers.append(db.execute("SELECT 1").fetchone()), daemon=True)
         with env.chaos.black_hole("redis"), env.chaos.black_hole("postgres"):
             waiting.start()
             assert from_postgres(env, NOTHING) == "nothing"
@@ -221,7 +221,7 @@ def test_a_service_that_does_not_hear_that_its_clients_leave_keeps_them(
         program = (
             f"import psycopg, os; db = psycopg.connect({env.postgres.url!r}, application_name='gone'); os._exit(0)"
         )
-        subprocess.run([sys.executable, "-c", program], check=True)
+        subprocess.run([sys.executable, "-c", program], check=True, timeout=PATIENCE)
         eventually(lambda: _equal(backends(env, "left"), 0))
         assert backends(env, "gone") == 1
     eventually(lambda: _equal(backends(env, "gone"), 0))

@@ -201,7 +201,7 @@ def _load(env: Environment) -> Iterator[list[str]]:
 
     with env.postgres.connect(autocommit=True) as client:
         client.execute("CREATE TABLE everybodys (x int)")
-    workers = [threading.Thread(target=work) for _ in range(2)]
+    workers = [threading.Thread(target=work, daemon=True) for _ in range(2)]
     for worker in workers:
         worker.start()
     try:
@@ -209,7 +209,7 @@ def _load(env: Environment) -> Iterator[list[str]]:
     finally:
         over.set()
         for worker in workers:
-            worker.join()
+            worker.join(120)
         with env.postgres.connect(autocommit=True) as client:
             client.execute("DROP TABLE everybodys")
 

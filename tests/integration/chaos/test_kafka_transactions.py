@@ -154,11 +154,12 @@ def test_after_rows_kills_within_a_transaction_and_those_beside_it_are_told_too(
         other.begin_transaction()
         write(other, beside, 20)
         with env.chaos.kill_mid_transaction("kafka", table=topic, after_rows=30) as kill:
-            end = threading.Thread(target=other.abort_transaction)
+            end = threading.Thread(target=other.abort_transaction, daemon=True)
             transaction(producer, topic)
             end.start()
             verdict = kill.verdict
-            end.join()
+            end.join(120)
+            assert not end.is_alive()
         victim, bystander = verdict.transactions
         assert victim.facts["written"] == {f"{topic}-0": 30}
         assert (bystander.id, bystander.victim, bystander.fate) == (f"beside-{topic}", False, Fate.ROLLED_BACK)
@@ -178,13 +179,15 @@ def test_a_producer_that_dies_too_has_its_transaction_aborted_when_its_time_is_o
     before = started_at(env, engine)
     with env.chaos.kill_mid_transaction("kafka", table=topic, duration=FOREVER) as kill:
         with subprocess.Popen([sys.executable, "-W", "ignore", "-c", program]) as other:
-            # It is started again at once: that it is down may be over before somebody looks.
-            until(
-                lambda: _require(not running(env, engine) or started_at(env, engine) != before),
-                120,
-                "the broker is killed",
-            )
-            other.kill()
+            try:
+                # It is started again at once: that it is down may be over before somebody looks.
+                until(
+                    lambda: _require(not running(env, engine) or started_at(env, engine) != before),
+                    120,
+                    "the broker is killed",
+                )
+            finally:
+                other.kill()
         [victim] = kill.verdict.transactions
     assert (victim.fate, kill.verdict.clean) == (Fate.ROLLED_BACK, True)
     assert committed(env, topic) == []
@@ -220,12 +223,13 @@ def test_without_restart_the_broker_stays_down_until_it_is_healed(
 ) -> None:
     """And then the verdict comes."""
     with transactional(env) as producer:
-        client = threading.Thread(target=transaction, args=(producer, topic))
+        client = threading.Thread(target=transaction, args=(producer, topic), daemon=True)
         with env.chaos.kill_mid_transaction("kafka", table=topic, restart=False, duration=FOREVER) as kill:
             client.start()
             until(lambda: _require(not running(env, engine)), 120, "the broker is killed")
             assert client.is_alive()
-        client.join()
+        client.join(120)
+        assert not client.is_alive()
     assert kill.verdict.clean
     assert committed(env, topic) == all_of()
 
@@ -256,11 +260,12 @@ def test_an_injector_that_is_killed_after_the_kill_has_the_broker_started_for_it
     """By the warden; the producer commits."""
     arm = f"env.chaos.kill_mid_transaction('kafka', table={topic!r}, restart=False, duration='1h').__enter__()"
     with transactional(env) as producer, injected(arm) as other:
-        client = threading.Thread(target=transaction, args=(producer, topic))
+        client = threading.Thread(target=transaction, args=(producer, topic), daemon=True)
         client.start()
         until(lambda: _require(not running(env, engine)), 120, "the broker is killed")
         other.kill()
-        client.join()
+        client.join(120)
+        assert not client.is_alive()
     until(lambda: _require(env.chaos.status() == []), 120, "healed")
     assert committed(env, topic) == all_of()
 

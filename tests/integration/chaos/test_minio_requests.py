@@ -189,11 +189,12 @@ def test_a_slow_body_comes_at_its_rate_and_other_requests_do_not_wait(
         assert fault.evidence["slow-body"].startswith("200, 10000 of 10000 bytes")
         for act in (lambda: read(live, key), lambda: write(live, key + ".new")):
             start = time.monotonic()
-            thread = threading.Thread(target=act)
+            thread = threading.Thread(target=act, daemon=True)
             thread.start()
             assert read(once(env), "quick") == SIZE
             assert thread.is_alive()
-            thread.join()
+            thread.join(PATIENCE)
+            assert not thread.is_alive()
             assert time.monotonic() - start >= 2.49
 
 

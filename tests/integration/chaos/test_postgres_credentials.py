@@ -206,7 +206,7 @@ def test_a_pool_that_reconnects_all_the_time_gets_no_session(env: Environment) -
                 refused.append(meanwhile)
 
     revoked = threading.Event()
-    pool = [threading.Thread(target=reconnect) for _ in range(3)]
+    pool = [threading.Thread(target=reconnect, daemon=True) for _ in range(3)]
     for thread in pool:
         thread.start()
     try:
@@ -221,7 +221,7 @@ def test_a_pool_that_reconnects_all_the_time_gets_no_session(env: Environment) -
     finally:
         stop.set()
         for thread in pool:
-            thread.join()
+            thread.join(PATIENCE)
 
 
 @pytest.mark.parametrize("mode", [*SESSION_MODES, "privilege"])

@@ -169,7 +169,7 @@ def test_a_victim_that_waits_when_it_is_healed_goes_on_and_commits(env: Environm
     kill = env.chaos.kill_mid_transaction("postgres", table="plain", after_rows=5, duration="120s")
     with env.postgres.connect() as db:
         db.execute("INSERT INTO plain SELECT number FROM generate_series(1, 4) number")
-        healing = threading.Thread(target=kill.heal)
+        healing = threading.Thread(target=kill.heal, daemon=True)
         healing.start()
         kill._stop.wait(30)
         db.execute("INSERT INTO plain VALUES (5)")

@@ -63,7 +63,7 @@ def test_killed_while_the_victim_waits_in_the_gate(
     """The gate opens with the death of its keeper: the victim goes on and commits, before anybody heals."""
     with injected("env.chaos.kill_mid_transaction('postgres', duration='1h', table='orders').__enter__()") as other:
         os.kill(other.pid, signal.SIGSTOP)
-        victim = threading.Thread(target=_write, args=(env,))
+        victim = threading.Thread(target=_write, args=(env,), daemon=True)
         victim.start()
         eventually(lambda: _assert(_waiting(env)))
         other.kill()

@@ -155,11 +155,11 @@ def test_as_many_are_victims_as_are_wanted_of_many_at_once(env: Environment) -> 
             outcomes.extend(transaction(db, WRITE) for _ in range(4))
 
     with env.chaos.deadlock("postgres", victims=3) as fault:
-        threads = [threading.Thread(target=work) for _ in range(3)]
+        threads = [threading.Thread(target=work, daemon=True) for _ in range(3)]
         for one in threads:
             one.start()
         for one in threads:
-            one.join()
+            one.join(120)
     assert sorted(outcomes) == [""] * 9 + ["40P01 at 0"] * 3
     assert fault.healed is not None
     assert fault.healed.evidence["victims"] == 3

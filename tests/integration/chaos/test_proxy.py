@@ -159,11 +159,11 @@ def test_little_passes_each_way(env: Environment, eventually: Callable[..., None
         assert took[-1] < 3
 
     def both() -> None:
-        two = [threading.Thread(target=lambda: env.redis.client().get("body")) for _ in range(2)]
+        two = [threading.Thread(target=lambda: env.redis.client().get("body"), daemon=True) for _ in range(2)]
         for one in two:
             one.start()
         for one in two:
-            one.join()
+            one.join(60)
 
     with closing(env.redis.client()) as client, env.chaos.throttle("redis", rate="4mbit", backend="proxy"):
         eventually(lambda: within(3, lambda: client.set("body", BODY)))
@@ -201,7 +201,7 @@ def test_in_a_black_hole_clients_wait_and_go_on_afterwards(env: Environment, liv
     with env.redis.client(retry=None, socket_timeout=60) as patient:
         patient.ping()
         answers: list[object] = []
-        waiting = threading.Thread(target=lambda: answers.append(patient.ping()))
+        waiting = threading.Thread(target=lambda: answers.append(patient.ping()), daemon=True)
         with env.chaos.black_hole("redis", backend="proxy"):
             waiting.start()
             assert new_client(env, 0.5) == "TimeoutError"

@@ -103,7 +103,7 @@ def test_a_client_that_tries_again_has_its_answer_after_healing(env: Environment
         asked = policy.can_retry
         policy.can_retry = lambda error, asked=asked: tried.set() or asked(error)
     with env.chaos.fail_requests("spark-connect"):
-        thread = threading.Thread(target=lambda: answers.append(_count(patient)))
+        thread = threading.Thread(target=lambda: answers.append(_count(patient)), daemon=True)
         thread.start()
         assert tried.wait(60)
         assert answers == []

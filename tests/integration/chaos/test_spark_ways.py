@@ -70,7 +70,7 @@ def _running(session: SparkSession, query: str) -> Iterator[list[Any]]:
         except PySparkException as error:
             came.append(error)
 
-    thread = threading.Thread(target=run)
+    thread = threading.Thread(target=run, daemon=True)
     thread.start()
     try:
         yield came

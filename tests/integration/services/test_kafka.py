@@ -161,7 +161,7 @@ def test_first_rights_lock_nobody_out(running_service: Callable[..., AbstractCon
                     except Exception as error:  # noqa: BLE001 - any failure is what the test looks for
                         failures.append(error)
 
-            thread = threading.Thread(target=write)
+            thread = threading.Thread(target=write, daemon=True)
             thread.start()
             try:
                 server.provision()

@@ -179,7 +179,7 @@ def test_two_that_hurt_the_same_are_refused_and_two_that_do_not_go_together(ward
 
 def test_injectors_in_many_threads_never_both_win(ward: ToyWard) -> None:
     """Planning is one at a time; what was refused has touched nothing."""
-    barrier, outcomes = threading.Barrier(8), []
+    barrier, outcomes = threading.Barrier(8, timeout=60), []
 
     def race() -> None:
         barrier.wait()
@@ -188,11 +188,11 @@ def test_injectors_in_many_threads_never_both_win(ward: ToyWard) -> None:
         except FaultConflict:
             outcomes.append(None)
 
-    threads = [threading.Thread(target=race) for _ in range(8)]
+    threads = [threading.Thread(target=race, daemon=True) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join()
+        thread.join(60)
     [winner] = [outcome for outcome in outcomes if outcome]
     winner.heal()
     assert ward.server().all() == BEFORE

@@ -35,7 +35,7 @@ def watched(ward: ToyWard) -> Iterator[threading.Thread]:
     """A warden at work in this process; it ends with the environment's folder."""
     with ward.journal.planning():
         pass  # the folder is there: a warden holds its place in it
-    thread = threading.Thread(target=warden._watch, args=(ward,))
+    thread = threading.Thread(target=warden._watch, args=(ward,), daemon=True)
     thread.start()
     try:
         yield thread

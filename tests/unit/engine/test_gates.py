@@ -31,12 +31,12 @@ def refusing() -> Iterator[grpc.Channel]:
         while not over.is_set():
             gate.serve(0.05)
 
-    thread = threading.Thread(target=serve)
+    thread = threading.Thread(target=serve, daemon=True)
     thread.start()
     with grpc.insecure_channel(f"127.0.0.1:{gate.port}") as channel:
         yield channel
     over.set()
-    thread.join()
+    thread.join(30)
     gate.close()
 
 

@@ -107,12 +107,12 @@ def test_bytes_come_whole_and_the_end_of_one_way_leaves_the_other_open(relaid: R
     """More than any buffer takes; what is said after the client has ended its part still comes."""
     body = secrets.token_bytes(1 << 20) * 8
     with relaid.connected() as client:
-        sending = threading.Thread(target=lambda: (client.sendall(body), client.shutdown(socket.SHUT_WR)))
+        sending = threading.Thread(target=lambda: (client.sendall(body), client.shutdown(socket.SHUT_WR)), daemon=True)
         sending.start()
         got = bytearray()
         while data := client.recv(1 << 18):
             got += data
-        sending.join()
+        sending.join(PATIENCE)
     assert got == body + b"bye"
 
 

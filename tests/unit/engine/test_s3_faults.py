@@ -121,13 +121,13 @@ def standing(port: int, **aim: Any) -> Iterator[Gate]:  # noqa: ANN401 - as AIM
         while not over.is_set():
             gate.turn(0.05)
 
-    thread = threading.Thread(target=serve)
+    thread = threading.Thread(target=serve, daemon=True)
     thread.start()
     try:
         yield gate
     finally:
         over.set()
-        thread.join()
+        thread.join(PATIENCE)
         gate.close()
 
 

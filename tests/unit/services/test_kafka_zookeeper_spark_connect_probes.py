@@ -51,7 +51,7 @@ def server() -> Iterator[Callable[[Behaviour], int]]:
                 with connection:
                     behave(connection)
 
-        thread = threading.Thread(target=serve)
+        thread = threading.Thread(target=serve, daemon=True)
         thread.start()
         listening.append((listener, thread))
         return int(listener.getsockname()[1])

@@ -96,13 +96,13 @@ def tcp(behave: Callable[[socket.socket], object]) -> Iterator[int]:
                 behave(connection)
                 done.wait(10)
 
-        thread = threading.Thread(target=serve)
+        thread = threading.Thread(target=serve, daemon=True)
         thread.start()
         try:
             yield server.getsockname()[1]
         finally:
             done.set()
-            thread.join()
+            thread.join(10)
 
 
 @pytest.mark.parametrize(

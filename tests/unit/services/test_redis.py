@@ -31,10 +31,10 @@ def server(answer: bytes) -> Iterator[Endpoint]:
                 connection.recv(65536)
                 connection.sendall(answer)
 
-        thread = threading.Thread(target=serve)
+        thread = threading.Thread(target=serve, daemon=True)
         thread.start()
         yield Endpoint("redis", "127.0.0.1", {"redis": listener.getsockname()[1]}, ADMIN, APP)
-        thread.join()
+        thread.join(10)
 
 
 def test_a_loaded_server_that_answers_is_ready() -> None:
