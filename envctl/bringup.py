@@ -23,7 +23,7 @@ from envctl.images import workshop
 from envctl.model import OWNER_LABEL, State
 from envctl.pinning import Pinning
 from envctl.protocols import HasOptions
-from envctl.readiness import Readiness
+from envctl.readiness import Readiness, not_started
 from envctl.reports import Phase, UpReport
 from envctl.residents import Residents, secret_variables
 from envctl.seeding.journal import FILE as SEED_JOURNAL
@@ -80,7 +80,7 @@ class Bringup:
         self.folder.require_wanted()
         # Making images may take minutes and says so itself: the deadline is the services'.
         began, deadline = time.time(), Deadline(self.settings.timeout)
-        recreated = self._start(model, recreate=recreate)
+        recreated = self._start(model, deadline, recreate=recreate)
         residents = self._living(model)
         answers = self._wait(residents, deadline)
         self._remember(answers)
@@ -155,7 +155,7 @@ class Bringup:
             self.pins.origins[image.service] = str(image)
         self.relay.prepare(model, shop)
 
-    def _start(self, model: Model, *, recreate: bool) -> dict[str, list[str]]:
+    def _start(self, model: Model, deadline: Deadline, *, recreate: bool) -> dict[str, list[str]]:
         """Pin ports, label, and let compose make what is missing or changed; what was made anew, and why."""
         avoid: set[int] = set()
         lost: PortLost | None = None
@@ -172,7 +172,7 @@ class Bringup:
             project.label(model, self.settings.name, self._owner_before() or self.owner)
             changed = self._changes(model)
             try:
-                self._compose_up(self.relay.through(model), recreate=recreate)
+                self._compose_up(self.relay.through(model), deadline, recreate=recreate)
             except PortLost as error:
                 lost = error
                 avoid.add(error.port)
@@ -180,14 +180,20 @@ class Bringup:
             return changed
         raise lost or AssertionError("the loop ends with a port lost or a return")
 
-    def _compose_up(self, model: Model, *, recreate: bool) -> None:
-        secrets = secret_variables(self.pins)
+    def _compose_up(self, model: Model, deadline: Deadline, *, recreate: bool) -> None:
+        secrets, services = secret_variables(self.pins), model["services"]
+        # A build of the user's takes as long as it takes.
+        left = None if any(one.get("build") for one in services.values()) else deadline.left
         # Before a volume holds data behind them: whatever dies now, the passwords are known.
         self.folder.save(self.pins)
         file = self.folder.write("compose.json", json.dumps(model))
         variables = self.folder.write("compose.env", "".join(f"{k}={quoted(v)}\n" for k, v in secrets.items()))
         try:
-            self.compose.up(Rendering(self._project, [file], [], [variables]), secrets.values(), recreate=recreate)
+            self.compose.up(
+                Rendering(self._project, [file], [], [variables]), secrets.values(), left, recreate=recreate
+            )
+        except TimeoutError as error:
+            raise not_started(self.engine, self.settings.name, services, deadline.seconds) from error
         finally:
             variables.unlink()
             file.unlink()

@@ -10,7 +10,7 @@ import contextvars
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from envctl.errors import Interrupted, NotReadyInTime, ServiceFailed, Unmet, redact
 from envctl.events import emit
@@ -19,7 +19,7 @@ from envctl.protocols import NotReady
 from envctl.waiting import Condition, Deadline, FailureSignal, TimedOut, all_of, until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from envctl.protocols import Engine, EventStream
 
@@ -199,6 +199,18 @@ class Readiness:
         return Unmet(
             condition.name, redact(condition.last_error, self._secrets), state, tuple(self._log(container)[-5:])
         )
+
+
+def not_started(engine: Engine, environment: str, services: Mapping[str, Any], seconds: float) -> NotReadyInTime:
+    """The error for those `services`, as compose knows them, that compose did not start in time."""
+    states = {container.service: container.state for container in engine.containers(environment)}
+    late = [name for name in services if states.get(name, State.CREATED) is State.CREATED]
+    unmet = []
+    for name in late or services:
+        needs = ", ".join(services[name].get("depends_on") or ())
+        reason = f"compose has not started it: it waits for {needs}" if needs else "compose has not started it"
+        unmet.append(Unmet(name, reason, str(states.get(name, State.ABSENT))))
+    return NotReadyInTime(seconds, unmet, "see what `depends_on` waits for, or allow more time with --timeout")
 
 
 def _doom(container: Container | None, restarts_before: int, *, oneshot: bool) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
@@ -36,6 +36,11 @@ _NO_COMPOSE = re.compile(
 
 _SETTLING = 1.0
 """Seconds for an engine to finish what a killed compose had asked of it: containers were seen to appear afterwards."""
+
+_LEAST = _LAST_WORD = 30.0
+"""Seconds that compose has for its work, however little time is left, and to end by itself when it is interrupted: what
+it waits for may never come.
+"""
 
 
 class PortLost(EnvctlError):
@@ -80,10 +85,14 @@ class Compose:
             raise self._refused(error, rendering) from error
         return model
 
-    def up(self, rendering: Rendering, secrets: Iterable[str], *, recreate: bool = False) -> None:
-        """Create and start what is missing or changed, without waiting or pulling; the user's own builds are made.
+    def up(
+        self, rendering: Rendering, secrets: Iterable[str], timeout: float | None = None, *, recreate: bool = False
+    ) -> None:
+        """Create and start what is missing or changed, without pulling; the user's own builds are made. Compose waits
+        for nothing but what a `depends_on` of the user's has as its condition.
 
         Raises:
+            TimeoutError: it was not done within `timeout` seconds, at least 30, and was ended.
             PortLost: a port was taken in between; choose again.
             EnvctlError: the engine refuses; in its words, with `secrets` removed.
 
@@ -95,9 +104,13 @@ class Compose:
             # In a thread, whose end the interrupted main thread waits for: killing the docker CLI would leave its
             # compose plugin alive, which goes on making networks and containers behind the cleanup's back.
             with ThreadPoolExecutor(1) as worker:
-                worker.submit(
-                    client.compose.up, detach=True, pull="never", quiet=True, force_recreate=recreate
-                ).result()
+                done = worker.submit(client.compose.up, detach=True, pull="never", quiet=True, force_recreate=recreate)
+                try:
+                    done.result(None if timeout is None else max(timeout, _LEAST))
+                except BaseException as error:
+                    if wait([done], 0 if isinstance(error, TimeoutError) else _LAST_WORD).not_done:
+                        end_orphans(rendering.project)
+                    raise
         except python_on_whales.exceptions.DockerException as error:
             raise _not_started(redact(_words(error), secrets)) from error
 

@@ -170,6 +170,19 @@ def test_a_container_name_that_somebody_has_fails_up_and_stays_theirs(scene: Sce
     assert theirs.status == "running"
 
 
+def test_a_condition_that_never_comes_true_ends_with_the_deadline(scene: Scene) -> None:
+    """Compose would wait for ever; who was not started is named, with what it waits for, and nothing is left."""
+    waits = "depends_on: {first: {condition: service_completed_successfully}}"
+    text = f"{TINY}services:\n  first: {{<<: *tiny, command: [sleep, infinity]}}\n  late: {{<<: *tiny, {waits}}}\n"
+    file = write(scene.folder, "mine.yaml", text)
+    said = scene.envctl("up", "--json", "--file", file, "--service", "late", "--timeout", "5", exits=1).events[-1]
+    assert said["error"] == "NotReadyInTime"
+    [late] = said["unmet"]
+    assert (late["service"], late["state"]) == ("late", "created")
+    assert late["last_error"].endswith("waits for first")
+    scene.is_gone()
+
+
 def test_an_image_that_nobody_has_is_told_by_name(scene: Scene) -> None:
     """A service of the user's whose image no registry serves; nothing is left behind."""
     file = write(scene.folder, "mine.yaml", "services: {mine: {image: 'registry.invalid/nothing:1'}}\n")
