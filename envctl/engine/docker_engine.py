@@ -5,7 +5,8 @@ from __future__ import annotations
 import io
 import tarfile
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from envctl.engine import answers, connect, look
 from envctl.errors import EngineError
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from docker.types import CancellableStream
 
     from envctl.protocols import EventStream
+
+T = TypeVar("T")
 
 EVENTS = ("start", "die", "oom", "destroy", "restart", "health_status")
 """The container events that readiness listens to."""
@@ -154,7 +157,9 @@ class DockerEngine:
     def events(self, environment: str) -> EventStream:
         """The engine's events for this environment's containers, from now on."""
         filters = {"type": "container", "label": _filter(environment), "event": list(EVENTS)}
-        return _Events(self._ask(lambda: self.api.events(filters=filters, decode=True)))
+        # The SDK asks for them without any time limit.
+        ask = partial(self.api.events, filters=filters, decode=True)
+        return _Events(self._ask(lambda: within(connect.ANSWER_TIMEOUT, ask, "events")))
 
     def logs(self, container: Container, *, tail: int | None = None, since: float | None = None) -> Sequence[LogLine]:
         """The log until now: the last `tail` lines, or all since a Unix time in seconds."""
@@ -167,18 +172,12 @@ class DockerEngine:
     def _log(self, container: Container, tail: int | None, since: float | None, *, follow: bool) -> Iterator[LogLine]:
         """Lines with the engine's time stamps. A container that is gone, or is just being removed, has no lines."""
         options: dict[str, Any] = {"since": since} if since is not None else {}
+        options |= {"timestamps": True, "follow": follow, "tail": tail if tail is not None else "all"}
+        # A stream has no time limit: what ends by itself does not come so.
+        options["stream"] = follow
         with _unless_gone():
-            stream = self._ask(
-                lambda: self.api.logs(
-                    container.id,
-                    stream=True,
-                    timestamps=True,
-                    follow=follow,
-                    tail=tail if tail is not None else "all",
-                    **options,
-                )
-            )
-            for line in answers.lines(stream):
+            said = self._ask(lambda: self.api.logs(container.id, **options))
+            for line in answers.lines(said if follow else iter([said])):
                 at, _, text = line.partition(" ")
                 yield LogLine(container.service, at, text)
 
@@ -230,9 +229,9 @@ class DockerEngine:
 
         try:
             return request()
-        except requests.exceptions.ConnectionError as error:
+        except (requests.exceptions.ConnectionError, requests.exceptions.ChunkedEncodingError) as error:
             raise connect.unreachable(self.address, error) from error
-        except requests.exceptions.Timeout as error:
+        except (requests.exceptions.Timeout, TimeoutError) as error:
             raise EngineError(
                 f"an answer of the engine at {self.address.url}",
                 f"none within {connect.ANSWER_TIMEOUT:g} s",
@@ -279,12 +278,12 @@ def _filter(environment: str | None) -> str:
     return ENVIRONMENT_LABEL if environment is None else f"{ENVIRONMENT_LABEL}={environment}"
 
 
-def within(timeout: float | None, call: Callable[[], bytes], what: str) -> bytes:
-    """`call`'s result, or TimeoutError; the SDK's exec has no time limit of its own."""
+def within(timeout: float | None, call: Callable[[], T], what: str) -> T:
+    """`call`'s result, or TimeoutError: for requests of the SDK that have no time limit of their own."""
     import threading
     from concurrent.futures import Future as NewFuture
 
-    future: Future[bytes] = NewFuture()
+    future: Future[T] = NewFuture()
 
     def run() -> None:
         try:
