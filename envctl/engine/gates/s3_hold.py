@@ -255,9 +255,9 @@ def _loop(queue: Queue, watching: Watch, last: float) -> None:
 
 def end(chain: str, server: int) -> None:
     """Take the gate down, and let go on whom it had stopped."""
+    standing.stop(chain)
     with suppress(ProcessLookupError):
         os.kill(server, signal.SIGCONT)
-    standing.stop(chain)
     _remove(chain)
 
 
