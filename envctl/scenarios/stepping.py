@@ -106,7 +106,9 @@ class Stepping:
                 self._notes.stop.set()
 
         threads = [
-            threading.Thread(target=contextvars.copy_context().run, args=(branch, step), name=spot.name(step))
+            threading.Thread(
+                target=contextvars.copy_context().run, args=(branch, step), name=spot.name(step), daemon=True
+            )
             for step in steps
         ]
         for thread in threads:
