@@ -11,7 +11,9 @@ import psycopg
 import pytest
 
 from envctl.chaos.ward import Ward
-from envctl.services.postgres.chaos.sessions import connect
+from envctl.protocols import NotReady
+from envctl.services.postgres.chaos import bounded
+from envctl.services.postgres.chaos.sessions import answering, connect
 from envctl.services.postgres.chaos.watching import GLANCE, THAW, attempt, program
 from envctl.waiting import pause
 
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     import subprocess
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
+
+    import docker
 
     from envctl.environment import Environment
 
@@ -135,3 +139,20 @@ def _stopped(db: psycopg.Connection, pid: str, by: str = "SELECT") -> bool:
     db.execute(by.encode())
     [[status]] = db.execute("SELECT pg_read_file(%s, 0, 4096, true)", [f"/proc/{pid}/status"]).fetchall()
     return "T (stopped)" in status
+
+
+def test_a_server_that_stands_still_is_not_waited_for_for_ever(
+    env: Environment, engine: docker.DockerClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who heals must come to an end, to let go what stands still."""
+    monkeypatch.setattr(bounded, "LONGEST", 1)
+    site = Ward(env.name).site("postgres")
+    with connect(site) as db:
+        engine.api.pause(site.container.id)
+        try:
+            with pytest.raises(NotReady, match="no answer within 1 s"), answering():
+                db.execute("SELECT 1")
+        finally:
+            engine.api.unpause(site.container.id)
+    with connect(site) as db:
+        assert db.execute("SELECT 1").fetchone() == (1,)

@@ -52,7 +52,13 @@ FROM pg_catalog.pg_sequence s JOIN pg_catalog.pg_class c ON c.oid = s.seqrelid
 WHERE c.relpersistence = 'p' AND pg_catalog.pg_sequence_last_value(s.seqrelid) IS NOT NULL
 """
 
-_STOP_LOGINS = "BEGIN; SET LOCAL lock_timeout = '500ms'; LOCK TABLE pg_catalog.pg_database IN ACCESS EXCLUSIVE MODE"
+# It ends by itself where envctl stands still: else nobody could log in any more, not even to heal.
+_STOP_LOGINS = """
+BEGIN;
+SET LOCAL lock_timeout = '500ms';
+SET LOCAL idle_in_transaction_session_timeout = '120s';
+LOCK TABLE pg_catalog.pg_database IN ACCESS EXCLUSIVE MODE
+"""
 
 
 @dataclass(frozen=True)

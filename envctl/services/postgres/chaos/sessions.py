@@ -41,17 +41,17 @@ _SETTINGS = {
 
 
 def connect(site: Site, database: str = HOME, name: str = "") -> Connection:
-    """A session of envctl's own identity, in autocommit, named `envctl-chaos <name>`.
+    """A session of envctl's own identity, in autocommit, named `envctl-chaos <name>`. It waits for no answer for ever.
 
     Raises:
         NotReady: the server is not there, or refuses the login.
 
     """
-    import psycopg
+    from envctl.services.postgres.chaos.bounded import Bounded
 
     admin = admin_of(site.at)
     with answering():
-        return psycopg.connect(
+        return Bounded.connect(
             host=site.at.host,
             port=site.at.port,
             user=admin.username,
