@@ -16,6 +16,9 @@ from envctl.protocols import NotReady
 if TYPE_CHECKING:
     from envctl.model import Endpoint, Identity
 
+_PIECES = 1000
+"""Pieces that go into one call of the system, which takes 1024 at most."""
+
 CLOSED = "the connection was closed without an answer"
 """What the engine's port proxy does while nothing listens in the container; also a server that is going down."""
 
@@ -29,7 +32,7 @@ class Wire:
     def __init__(self, host: str, port: int, timeout: float) -> None:
         self._timeout = timeout
         self._end = time.monotonic() + timeout
-        self._buffer = b""
+        self._buffer = bytearray()
         try:
             self._socket = socket.create_connection((host, port), timeout)
         except OSError as error:
@@ -45,11 +48,17 @@ class Wire:
         """Start the time limit anew: for conversations of many questions."""
         self._end = time.monotonic() + self._timeout
 
-    def send(self, data: bytes) -> None:
-        """Send all of `data`."""
+    def send(self, *pieces: bytes | memoryview) -> None:
+        """Send all of the pieces of bytes, one after the other, without a copy of them as a whole."""
+        left = list(pieces)
         try:
-            self._limit()
-            self._socket.sendall(data)
+            while left:
+                self._limit()
+                sent = self._socket.sendmsg(left[:_PIECES])
+                while left and sent >= len(left[0]):
+                    sent -= len(left.pop(0))
+                if sent:
+                    left[0] = memoryview(left[0])[sent:]
         except OSError as error:
             raise NotReady(network_reason(error, self._timeout)) from error
 
@@ -57,7 +66,8 @@ class Wire:
         """The next `size` bytes."""
         while len(self._buffer) < size:
             self._receive(size - len(self._buffer))
-        data, self._buffer = self._buffer[:size], self._buffer[size:]
+        data = bytes(memoryview(self._buffer)[:size])
+        del self._buffer[:size]
         return data
 
     def line(self) -> bytes:
@@ -65,14 +75,14 @@ class Wire:
         while b"\r\n" not in self._buffer:
             self._receive()
         line, self._buffer = self._buffer.split(b"\r\n", 1)
-        return line
+        return bytes(line)
 
     def rest(self) -> bytes:
         """Everything until the other side closes."""
         while self._received():
             continue
-        data, self._buffer = self._buffer, b""
-        return data
+        data, self._buffer = self._buffer, bytearray()
+        return bytes(data)
 
     def _receive(self, wanted: int = 0) -> None:
         if not self._received(wanted):

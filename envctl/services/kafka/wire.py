@@ -226,12 +226,15 @@ class Connection:
         response.take(1 if flexible else 0)
         return response
 
-    def send(self, api: int, version: int, body: bytes, *, flexible: bool = False) -> int:
-        """Send one request; the number by which its response is taken. Responses come in the order of requests."""
+    def send(self, api: int, version: int, *body: bytes | memoryview, flexible: bool = False) -> int:
+        """Send one request; the number by which its response is taken. Responses come in the order of requests.
+
+        The body may come in pieces, which are sent from where they lie.
+        """
         self._correlation += 1
         tags = b"\0" if flexible else b""
         header = struct.pack(">hhi", api, version, self._correlation) + string(CLIENT_ID) + tags
-        self._wire.send(data(header + body))
+        self._wire.send(struct.pack(">i", len(header) + sum(map(len, body))) + header, *body)
         return self._correlation
 
     def receive(self, correlation: int) -> Reader:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from envctl.protocols import NotReady
 from envctl.services.kafka.sasl import login_plain
 from envctl.services.kafka.seeding.batches import Producer
-from envctl.services.kafka.wire import NOT_KAFKA, Connection, Failed, array, check, data, string
+from envctl.services.kafka.wire import NOT_KAFKA, Connection, Failed, array, check, string
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -26,8 +26,8 @@ IN_FLIGHT = 4
 with four, whatever a killed predecessor had under way is known when it is sent again.
 """
 
-FETCHED = 1 << 20
-"""Bytes that one fetch may bring."""
+FETCHED = 2 << 20
+"""Bytes that one fetch may bring: several batches, as the one that does not fit any more comes again with the next."""
 
 _WAIT_MS = 500
 """Milliseconds that a fetch waits where nothing is; it asks only for what is there."""
@@ -41,10 +41,10 @@ class Session(Connection):
 
     largest = 256 << 20
 
-    def send(self, api: int, version: int, body: bytes, *, flexible: bool = False) -> int:
+    def send(self, api: int, version: int, *body: bytes | memoryview, flexible: bool = False) -> int:
         """As a connection does."""
         self._wire.renew()
-        return super().send(api, version, body, flexible=flexible)
+        return super().send(api, version, *body, flexible=flexible)
 
     def receive(self, correlation: int) -> Reader:
         """As a connection does."""
@@ -148,9 +148,12 @@ class Appender:
         ours = {batch.partition: batch for batch in batches}
         if len(self._under_way) >= IN_FLIGHT:
             self._answered()
-        parts = [struct.pack(">i", n) + data(b.header(self._producer) + b.records) for n, b in ours.items()]
-        body = struct.pack(">hhi", -1, -1, self._at.timeout_ms) + array([string(self._topic) + array(parts)])
-        self._under_way.append((self._at.send(0, 8, body), ours))
+        pieces: list[bytes | memoryview] = [
+            struct.pack(">hhii", -1, -1, self._at.timeout_ms, 1) + string(self._topic) + struct.pack(">i", len(ours))
+        ]
+        for number, batch in ours.items():
+            pieces += [struct.pack(">ii", number, batch.size) + batch.header(self._producer), batch.records]
+        self._under_way.append((self._at.send(0, 8, *pieces), ours))
 
     def finish(self) -> None:
         """Wait for all answers; raises as `append`."""
