@@ -1,4 +1,4 @@
-"""Making the next chunk while the last one travels."""
+"""Making, or fetching, the next piece while the last one is worked on."""
 
 from __future__ import annotations
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import struct
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from envctl.protocols import NotReady
+from envctl.services.kafka.seeding.ahead import ahead
 from envctl.services.kafka.seeding.batches import CHECKED, HEADER
 from envctl.services.kafka.seeding.client import fetch
 
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 _CODECS = {1: "gzip", 3: "lz4", 4: "zstd"}
 _SNAPPY = 2
 _LENGTH_AND_OFFSET = 12
+_FIRST, _LENGTH, _LAST = 0, 1, 6
+"""Where in a batch's header base offset, length and the last record's offset delta are."""
 
 _SHOWN = 80
 """Characters of a value in a message."""
@@ -56,21 +60,27 @@ class Record:
 
 
 def stored(at: Session, topic: str, partition: int, start: int, end: int) -> Iterator[Stored]:
-    """The batches of a partition from `start` up to `end`.
+    """The batches of a partition from `start` up to `end`. Nobody else may use the connection meanwhile.
 
     Raises:
         NotReady: the log ends before.
 
     """
+    with closing(ahead(_fetched(at, topic, partition, start, end))) as fetched:
+        for raw, offset in fetched:
+            yield from (batch for batch in _whole(raw) if batch.end > offset)
+
+
+def _fetched(at: Session, topic: str, partition: int, start: int, end: int) -> Iterator[tuple[memoryview, int]]:
+    """What one fetch after the other brings, and the offset that it was asked from; raises as `stored`."""
     offset = start
     while offset < end:
         raw, before = memoryview(fetch(at, topic, partition, offset)), offset
-        for batch in _whole(raw):
-            if batch.end > offset:
-                yield batch
-                offset = batch.end
+        for front, _ in _fronts(raw):
+            offset = max(offset, front[_FIRST] + front[_LAST] + 1)
         if offset == before:
             raise NotReady(f"{topic}, partition {partition} has nothing at offset {offset} of {end}")
+        yield raw, before
 
 
 def planned(batch: Batch) -> Stored:
@@ -104,15 +114,21 @@ def _whole(raw: memoryview) -> Iterator[Stored]:
     """The batches that are there as a whole."""
     from crc32c import crc32c
 
+    for (first, _, _, _, crc, attributes, last, time, _, _, _, _, count), batch in _fronts(raw):
+        sound = crc32c(batch[CHECKED:]) == crc & 0xFFFFFFFF
+        content = _decompressed(attributes & 7, batch[HEADER.size :])
+        yield Stored(first, first + last + 1, count, time, content, sound)
+
+
+def _fronts(raw: memoryview) -> Iterator[tuple[tuple[int, ...], memoryview]]:
+    """The fields of each whole batch's header, and all of the batch."""
     at = 0
     while at + HEADER.size <= len(raw):
-        first, length, _, _, crc, attributes, last, time, _, _, _, _, count = HEADER.unpack_from(raw, at)
-        end = at + _LENGTH_AND_OFFSET + length
+        fields = HEADER.unpack_from(raw, at)
+        end = at + _LENGTH_AND_OFFSET + fields[_LENGTH]
         if end > len(raw):
             return
-        sound = crc32c(raw[at + CHECKED : end]) == crc & 0xFFFFFFFF
-        content = _decompressed(attributes & 7, raw[at + HEADER.size : end])
-        yield Stored(first, first + last + 1, count, time, content, sound)
+        yield fields, raw[at:end]
         at = end
 
 
