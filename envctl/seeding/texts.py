@@ -96,8 +96,8 @@ def padded(numbers: Integers, width: int) -> pa.StringArray:
 
 def hexadecimal(random: NDArray[np.uint64], digits: int) -> pa.StringArray:
     """The first `digits` (up to 16) hexadecimal digits of each word."""
-    found = np.stack(list(_hex(random)), axis=1)
-    return _strings(found.view(np.uint8)[:, :digits])
+    found = _HEX.take(random.astype(">u8").view(">u2"), mode="clip")  # a look-up that cannot miss is the fastest
+    return _strings(found.view(np.uint8).reshape(-1, 16)[:, :digits])
 
 
 def uuids(high: NDArray[np.uint64], low: NDArray[np.uint64]) -> pa.StringArray:
