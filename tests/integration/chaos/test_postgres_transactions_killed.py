@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -13,6 +14,7 @@ import pytest
 from envctl.chaos.ward import Ward
 from envctl.protocols import NotReady
 from envctl.services.postgres.chaos import bounded
+from envctl.services.postgres.chaos.killing import death
 from envctl.services.postgres.chaos.sessions import answering, connect
 from envctl.services.postgres.chaos.watching import GLANCE, THAW, attempt, program
 from envctl.waiting import pause
@@ -99,6 +101,17 @@ def test_healed_by_another_process_while_it_waits(env: Environment, injected: El
         _write(env)
     with env.postgres.connect() as db:
         assert db.execute("SELECT count(*) FROM orders").fetchone() == (1,)
+
+
+def test_a_death_that_the_engine_tells_late_is_told_by_when_it_was(env: Environment) -> None:
+    """By the engine's record, and not by when it was asked."""
+    site, clock = Ward(env.name).site("postgres"), time.monotonic()
+    site.hands.kill(site.container.id)
+    pause(3)
+    assert death(site, clock) < time.monotonic() - clock - 2
+    site.bring_up()
+    env.wait_recovered("postgres", timeout=120)
+    assert death(site, clock) > 3
 
 
 def _write(env: Environment) -> None:
