@@ -170,6 +170,15 @@ class KeepsData(Protocol):
 
 
 @runtime_checkable
+class FearsPower(Protocol):
+    """A service that may be set up so that it does not survive a loss of power."""
+
+    def fears_power(self, site: Site) -> str:
+        """Whether it is: why, and what to do. Empty where it is not. Raises NotReady where it does not answer."""
+        ...
+
+
+@runtime_checkable
 class TellsTime(Protocol):
     """A service that says what time it has."""
 

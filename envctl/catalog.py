@@ -31,6 +31,7 @@ from envctl.faults.network.slow_close import SlowClose
 from envctl.faults.network.throttle import Throttle
 from envctl.faults.oom_kill import OomKill
 from envctl.faults.pause import Pause
+from envctl.faults.power_loss import PowerLoss
 from envctl.faults.read_only_disk import ReadOnlyDisk
 from envctl.faults.restart import Restart
 from envctl.faults.revoke_credentials import RevokeCredentials
@@ -105,6 +106,7 @@ FAULTS: Mapping[str, type[Fault]] = MappingProxyType(
             DiskFull,
             SlowDisk,
             ReadOnlyDisk,
+            PowerLoss,
             ClockSkew,
             FailRequests,
             Throttle,

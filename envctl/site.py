@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from envctl.engine.docker_engine import DockerEngine
     from envctl.engine.hands import Hands
+    from envctl.engine.power import Power
     from envctl.model import Container, Endpoint
     from envctl.protocols import Service
 
@@ -71,6 +72,13 @@ class Site:
     def name(self) -> str:
         """The service's name."""
         return self.container.service
+
+    @property
+    def power(self) -> Power:
+        """The container's power, which can fail."""
+        from envctl.engine.power import Power
+
+        return Power(self.hands, self.environment, self.container.id)
 
     def now(self) -> Container:
         """The container as it is now.

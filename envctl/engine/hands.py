@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 from envctl.engine.docker_engine import within
 from envctl.engine.doctor.kernel import PROGRAM
 from envctl.engine.operating import Operating
-from envctl.engine.sidecars import SURGEON, WITNESS, Sidecars, do
+from envctl.engine.sidecars import MECHANIC, SURGEON, WITNESS, Sidecars, do
 from envctl.model import ExecResult
 from envctl.protocols import NotReady
 
@@ -52,6 +52,7 @@ class Hands:
     def __init__(self, engine: DockerEngine, shop: Callable[[], Workshop], notes: Path | None = None) -> None:
         self._engine, self._sidecars = engine, Sidecars(engine, shop)
         self._operating = Operating(partial(self._sidecars.get, kind=SURGEON), self._conversation)
+        self._mending = Operating(partial(self._sidecars.get, kind=MECHANIC), self._conversation)
         self._abilities: dict[str, Abilities] = {}
         self._notes = notes
 
@@ -179,6 +180,10 @@ class Hands:
 
         """
         return self._operating.call(environment, name, arguments)
+
+    def mend(self, environment: str, name: str, /, **arguments: object) -> Any:  # noqa: ANN401 - its JSON
+        """As `operation`, by who may make disks (see `operations.power`)."""
+        return self._mending.call(environment, name, arguments)
 
     def ask(self, environment: str, command: Sequence[str], variables: Mapping[str, str] | None = None) -> Any:  # noqa: ANN401
         """Run a command in the surgeon; its last line, read as JSON.

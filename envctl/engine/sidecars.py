@@ -60,6 +60,14 @@ SURGEON = Sidecar("surgeon", _surgeon)
 processes and to change their networks.
 """
 
+
+def _mechanic() -> dict[str, Any]:
+    return {**_surgeon(), "devices": ["/dev/loop-control"], "device_cgroup_rules": ["b 7:* rwm"]}
+
+
+MECHANIC = Sidecar("mechanic", _mechanic)
+"""Gives containers a disk whose power can fail: a surgeon that may make loop devices."""
+
 WITNESS = Sidecar("witness", lambda: {"network_mode": "host", "cap_drop": ["ALL"], "init": True})
 """Holds the door to the network of the engine's machine, from where the surgeon measures what comes from there. It has
 no right at all: nothing of the machine can be changed through it.

@@ -32,8 +32,7 @@ class KillMidTransaction(Fault):
 
     What it does not test: a killed process leaves what it has written to the machine's page cache, so that nothing is
     lost which was written and not yet forced to disk. Whether a service forces its log to disk before it acknowledges
-    is seen only when power fails. That is not offered: it takes a file system between server and disk that forgets,
-    mounted before the server starts.
+    is seen only when power fails: PostgreSQL with `--means power`, and the others with `power-loss`.
     """
 
     name: ClassVar[str] = "kill-mid-transaction"

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 PATIENCE = 180.0
 """Seconds until something that should come counts as missing; machines that run tests are busy."""
 
-_STAYING = ("-surgeon", "-witness")
+_STAYING = ("-surgeon", "-witness", "-mechanic")
 
 _LOOK = (
     "nft -s list ruleset; tc qdisc show; for link in $(ls /sys/class/net); do tc filter show dev $link; done;"
@@ -103,7 +103,7 @@ def require_over(env: Environment, verdict: ScenarioVerdict) -> None:
 
 def leftovers(engine: docker.DockerClient, environment: str) -> dict[str, list[str]]:
     """Rules, queues and links in each service's network, and the helpers that run beside the services: what must be the
-    same before and after. The surgeon, and the witness, stay for the next fault.
+    same before and after. The surgeon, the witness and the mechanic stay for the next fault.
     """
     running = engine.containers.list(filters={"label": f"envctl.environment={environment}"})
     hands = Ward(environment).hands

@@ -65,3 +65,20 @@ def test_twenty_kills_cost_nobody_money_and_every_verdict_is_right(env: Environm
         str(token) for token in bank.ledger.acknowledged
     }
     assert [line["event"] for line in history].count("fault.verdict") == KILLS
+
+
+def test_power_that_fails_costs_nobody_what_was_acknowledged(env: Environment) -> None:
+    """What the kernel had and the disk had not is gone, and it was nobody's money."""
+    with Bank(env) as bank:
+        for aim in AIMS[:4:3]:
+            bank.wait_for_transfers(5)
+            with env.chaos.kill_mid_transaction("postgres", duration="120s", means="power", **aim) as kill:
+                verdict = kill.verdict
+            assert verdict.facts["disk"] == {"forced": True, "forgotten": True}
+            bank.wait_for_transfers(5)
+            audit = Audit(env, bank.ledger)
+            assert audit.total == ACCOUNTS * OPENING
+            assert audit.lost == set()
+            assert audit.half_done == {}
+            assert audit.wrong_about(verdict) == [], str(verdict)
+            assert verdict.problems == ()

@@ -10,7 +10,6 @@ from urllib.parse import quote
 from envctl.protocols import NotReady
 from envctl.services.postgres.chaos.clock import PostgresClock
 from envctl.services.postgres.chaos.credentials import PostgresCredentials
-from envctl.services.postgres.chaos.disk import PostgresDisk
 from envctl.services.postgres.chaos.transactions import PostgresTransactions
 from envctl.services.postgres.chaos.ways import PostgresWays
 from envctl.services.wire import admin_of, app_of
@@ -59,7 +58,7 @@ class PostgresHandle:
         return psycopg.connect(self.url, **options)
 
 
-class Postgres(PostgresCredentials, PostgresDisk, PostgresTransactions, PostgresClock, PostgresWays):
+class Postgres(PostgresCredentials, PostgresTransactions, PostgresClock, PostgresWays):
     """PostgreSQL 17 with full durability unless `fast`."""
 
     name = "postgres"

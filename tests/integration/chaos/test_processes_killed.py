@@ -43,7 +43,7 @@ def before(kind, name):
 
 for name in ("save", "close"):
     before(Journal, name)
-for name in ("kill", "pause", "unpause", "start", "stop", "restart", "set_restart_policy", "operation"):
+for name in ("kill", "pause", "unpause", "start", "stop", "restart", "set_restart_policy", "operation", "mend"):
     before(Hands, name)
 warden.ensure = lambda ward: None  # whoever heals is the test: the warden would be earlier, or later
 env = envctl.attach(environment)
@@ -74,6 +74,7 @@ def seen(env: Environment, engine: docker.DockerClient) -> Callable[[], dict[str
         "cpu-starve",
         "memory-pressure",
         "exhaust-descriptors",
+        "power-loss",
     ],
 )
 def test_a_kill_before_any_step_leaves_nothing_that_healing_does_not_mend(

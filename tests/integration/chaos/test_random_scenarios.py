@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 SERVICES = ("postgres", "redis", "minio")
 
-SLOW = ("crash-loop", "disk-full", "read-only-disk", "slow-disk", "oom-kill")
+SLOW = ("crash-loop", "disk-full", "read-only-disk", "slow-disk", "oom-kill", "power-loss")
 """They take many seconds each, and have tests of their own; the bench has them too."""
 
 

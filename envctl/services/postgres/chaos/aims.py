@@ -93,6 +93,8 @@ def problems(aim: Mapping[str, Any]) -> Iterator[str]:
         yield "--operation: wanted --table with it"
     if not aim["restart"] and aim["means"] in _RESTARTS_ITSELF:
         yield f"--restart no: wanted means that take the server down, found {aim['means']!r}, after which it is up"
+    if not aim["restart"] and aim["means"] == "power":
+        yield "--restart no: wanted without it, only envctl can start it on the disk whose power failed"
 
 
 def target(site: Site, aim: Mapping[str, Any]) -> Target:

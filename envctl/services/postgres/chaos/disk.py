@@ -8,6 +8,7 @@ from envctl.services.wire import admin_of
 
 if TYPE_CHECKING:
     from envctl.model import Endpoint
+    from envctl.site import Site
 
 
 class PostgresDisk:
@@ -17,6 +18,14 @@ class PostgresDisk:
     writes_need_room = True
     syncs = True
     remembers = 0.0
+
+    def fears_power(self, site: Site) -> str:
+        """Without fsync it need not start any more, once the power has failed."""
+        from envctl.services.postgres.chaos.sessions import answering, connect
+
+        with connect(site) as db, answering():
+            off = db.execute("SHOW fsync").fetchall() == [("off",)]
+        return "fsync is off: it may never start again; `envctl up` it without --fast" if off else ""
 
     def write(self, at: Endpoint, timeout: float) -> None:
         """Have a file made and taken back with its transaction, then a commit flushed that says nothing."""

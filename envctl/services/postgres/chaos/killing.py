@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import time
 from contextlib import suppress
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -23,9 +25,13 @@ if TYPE_CHECKING:
 
 JSON = dict[str, Any]
 
+POWER = "power"
+
 MEANS: Mapping[str, str] = MappingProxyType(
     {
         "server": "SIGKILL to everything (docker kill), then start it again: recovery from its log",
+        POWER: "the power fails: as server, and what was not forced to the disk is gone; it is restarted before and"
+        " after, to have its data on a disk of its own meanwhile",
         "policy": "SIGKILL to the main process from outside, so that the container's restart policy brings it back",
         "backend": "SIGKILL to the victim's process alone: the server ends all sessions and recovers by itself",
         "terminate": "end the victim's session (pg_terminate_backend): nobody else notices",
@@ -34,7 +40,7 @@ MEANS: Mapping[str, str] = MappingProxyType(
     }
 )
 
-FREEZING = frozenset({"server", "policy", "backend", "immediate"})
+FREEZING = frozenset({"server", POWER, "policy", "backend", "immediate"})
 """Means before which all sessions are stopped. The orderly ones need them running."""
 
 CRASHING = FREEZING
@@ -66,14 +72,16 @@ exit 0
 _PENDING = {"KILL": "*[4567cdef]", "QUIT": "*[4567cdef]", "INT": "*[4567cdef]???"}
 
 
-def kill(site: Site, means: str, victim: int, snapshot: Snapshot, watcher: Connection) -> None:
-    """Do it; returns when it has happened: the server or the session is gone."""
+def kill(site: Site, means: str, victim: int, snapshot: Snapshot, watcher: Connection, power: JSON) -> None:
+    """Do it; returns when it has happened: the server or the session is gone. `power` is what `Power.look` saw."""
     container, main = site.container.id, site.now().started_at
     if means == "terminate":
         _terminate(victim, snapshot, watcher)
         return
     if means == "server":
         site.hands.kill(container)
+    elif means == POWER:
+        site.power.switch_off(power)
     elif means == "policy":
         pid = site.hands.pid(container)
         done = site.hands.operate(site.environment, ["sh", "-c", f"kill -KILL {pid}"])
@@ -85,6 +93,17 @@ def kill(site: Site, means: str, victim: int, snapshot: Snapshot, watcher: Conne
         until(lambda: _ended(watcher), _DOWN, "the server's reset")
     else:
         until(lambda: _left(site, main), _DOWN, "the server's end")
+
+
+def death(site: Site, clock: float) -> float:
+    """Seconds from `clock`, a time of the monotonic clock, to the end of the processes, by the engine's own record: it
+    tells of it seconds later where it is busy. Where they have not ended, to now.
+    """
+    ended, engine = site.now(), dt.datetime.fromisoformat(str(site.engine.info()["SystemTime"]))
+    took = time.monotonic() - clock
+    if ended.state is State.RUNNING:
+        return took
+    return took - (engine - dt.datetime.fromisoformat(ended.finished_at)).total_seconds()
 
 
 def _signal(site: Site, means: str, victim: int, snapshot: Snapshot) -> None:

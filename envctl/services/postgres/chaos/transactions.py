@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from envctl.errors import ConfigurationError, FaultDidNotBite, FaultError, FaultUnfit, Problem, VictimNeverCame
 from envctl.protocols import NotReady
 from envctl.services.postgres.chaos.aims import COMMIT, IN_DOUBT, OPEN
-from envctl.services.postgres.chaos.killing import MEANS
+from envctl.services.postgres.chaos.disk import PostgresDisk
+from envctl.services.postgres.chaos.killing import MEANS, POWER
 from envctl.waiting import TimedOut
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class Ambush:
         self.watcher.close()
 
 
-class PostgresTransactions:
+class PostgresTransactions(PostgresDisk):
     """What `kill-mid-transaction` needs of PostgreSQL.
 
     With a table the victim is stopped by a temporary trigger at exactly the row, at its commit, or when its commit is
@@ -108,19 +109,29 @@ class PostgresTransactions:
         if aim["at"] == IN_DOUBT:
             with connect(site) as db:
                 recorded = settings.record(db)
+        power: JSON = {}
+        if aim["means"] == POWER:
+            if reason := self.fears_power(site):
+                raise FaultUnfit("a server that survives a loss of power", reason, "use --means server")
+            power = {POWER: site.power.look(self.data_directory)}
         # 31 bits, of which no other fault has the same; the second number says what the lock is for.
         return {
             "token": secrets.token_hex(4),
             "key": secrets.randbelow(2**31),
             "settings": recorded,
+            **power,
             **found.to_json(),
         }
 
     def arm(self, site: Site, aim: Mapping[str, Any], survey: JSON) -> None:
         """Hold the lock, then put up the triggers, then the settings."""
         from envctl.services.postgres.chaos import gates, settings
+        from envctl.services.postgres.chaos.killing import answered
         from envctl.services.postgres.chaos.sessions import answering, connect
 
+        if power := survey.get(POWER):
+            site.power.move_in(power)
+            answered(site)
         keeper, watcher = (connect(site, survey["database"], survey["token"]) for _ in range(2))
         site.kept[_KEPT] = Ambush(keeper, watcher)
         with answering():
@@ -173,6 +184,8 @@ class PostgresTransactions:
         del aim
         if (ambush := site.kept.pop(_KEPT, None)) is not None:
             ambush.close()
+        if power := survey.get(POWER):
+            site.power.move_out(power)
         site.bring_up()
         with connect(site, "postgres") as db, answering():
             db.execute(_END_SESSIONS, [f"%{survey['token']}"])
@@ -191,6 +204,8 @@ class PostgresTransactions:
 
         del aim
         site.running()
+        if (power := survey.get(POWER)) and any((left := site.power.left(power)).values()):
+            raise NotReady(f"of its disk is left: {left}")
         if survey["table"] and not absent(site, survey["database"]):
             with connect(site, survey["database"]) as db, answering():
                 query = "SELECT nspname FROM pg_catalog.pg_namespace WHERE nspname = %s"
@@ -213,7 +228,7 @@ def _struck(
     None where the victim had ended its transaction before.
     """
     from envctl.services.postgres.chaos import freezing, settings
-    from envctl.services.postgres.chaos.killing import FREEZING, kill
+    from envctl.services.postgres.chaos.killing import FREEZING, death, kill
     from envctl.services.postgres.chaos.watching import THAW
 
     watcher, keeper = ambush.watcher, ambush.keeper
@@ -228,8 +243,8 @@ def _struck(
         freezing.give_up(keeper, watcher, snapshot)
         return None
     since, clock = time.time(), time.monotonic()
-    kill(site, aim["means"], victim, snapshot, watcher)
-    if time.monotonic() - clock > THAW / 2:
+    kill(site, aim["means"], victim, snapshot, watcher, survey.get(POWER, {}))
+    if time.monotonic() - clock > THAW / 2 and death(site, clock) > THAW / 2:
         # That long after the look some have gone on before they were killed.
         snapshot = replace(snapshot, late=True)
     return victim, snapshot, since, clock
@@ -243,6 +258,7 @@ def _judged(
     from envctl.services.postgres.chaos.verdicts import judge
 
     victim, snapshot, since, clock = struck
+    power: JSON = site.power.switch_on(survey[POWER]) if POWER in survey else {}
     bring_back(site, aim["means"], stop, restart=aim["restart"])
     if not aim["restart"]:
         clock = time.monotonic()
@@ -254,7 +270,8 @@ def _judged(
         verdict = judge(site, aim, victim, snapshot, db, since, ms)
     # What was asked for after the first answer, in ms.
     took = round((time.monotonic() - clock) * 1000) - ms
-    return replace(verdict, facts={**verdict.facts, "verdict_ms": took})
+    facts = {**verdict.facts, "verdict_ms": took, **({"disk": power} if power else {})}
+    return replace(verdict, facts=facts)
 
 
 def _found(find: Callable[[], int], aim: Mapping[str, Any]) -> int:
