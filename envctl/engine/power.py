@@ -30,10 +30,10 @@ class Power:
         self._hands, self._environment, self._container = hands, environment, container
 
     def look(self, directory: str) -> JSON:
-        """Where the data in a directory of the container's lies; nothing is changed.
+        """Where the data in a directory of the container's lies; a small disk is tried, else nothing is changed.
 
         Raises:
-            FaultUnfit: not in volumes of the engine's own.
+            FaultUnfit: not in volumes of the engine's own; or there can be no such disks.
 
         """
         seen = self._hands.inspect(self._container)
@@ -50,6 +50,13 @@ class Power:
         if kinds != {"volume of the driver local"}:
             found = f"{directory} is in {' and '.join(sorted(kinds)) or 'the container itself'}"
             raise FaultUnfit("volumes of the engine's own, whose place disks can take", found, "use kill")
+        try:
+            for disk in disks:
+                self._mend("probe", disk, "volume", "image")
+        except NotReady as reason:
+            raise FaultUnfit(
+                "a disk whose power can fail, made by the engine's machine", str(reason), "use kill"
+            ) from reason
         return {"disks": disks, "policy": seen["HostConfig"]["RestartPolicy"]}
 
     def move_in(self, seen: JSON) -> None:

@@ -30,17 +30,35 @@ _SHUTDOWN, _WITHOUT_FLUSH = 0x8004587D, 2
 """FS_IOC_SHUTDOWN and its flag of linux/fs.h."""
 
 _FORCED, _NOT_FORCED = ".envctl-forced", ".envctl-not-forced"
-_ROOM = 1 << 30
-"""Bytes that a service may write besides what is there; the file takes none before they are written."""
+_ROOM, _SMALL = 1 << 30, 8 << 20
+"""Bytes that a service may write besides what is there (the file takes none before that), and of a disk to be tried."""
 
+_PLACE = "/run/envctl-disk-"
 _STARTING, _FREE = 60.0, 20.0
 """Seconds for the engine to start a container, and for the kernel to let go of a disk."""
 
 
+def probe(volume: str, image: str) -> None:
+    """See that there can be such a disk, by making a small one. Raises OSError with what the system says."""
+    os.stat(_here() + volume)  # noqa: PTH116
+    tried = f"{image}.tried"
+    with _alone(tried):
+        try:
+            _format(tried, _SMALL)
+            with _mounted(tried) as place, open(f"{place}/word", "w") as stream:  # noqa: PTH123
+                stream.write("word")
+        finally:
+            _remove(tried)
+
+
 def make(volume: str, image: str) -> None:
     """Copy a stopped container's data onto such a disk; one that is there is fine."""
-    if os.path.exists(_here() + image):  # noqa: PTH110
-        return
+    with _alone(image):
+        if not os.path.exists(_here() + image):  # noqa: PTH110
+            _make(volume, image)
+
+
+def _make(volume: str, image: str) -> None:
     used = int(run("du", "-s", "-B1", _here() + volume).split()[0])
     found = os.statvfs(os.path.dirname(_here() + image))  # noqa: PTH120
     if found.f_bavail * found.f_frsize < 2 * used + _ROOM // 8:
@@ -48,14 +66,19 @@ def make(volume: str, image: str) -> None:
             f"{used >> 20} MiB of data are to be copied, and there are {found.f_bavail * found.f_frsize >> 20}"
         )
     part = f"{image}.part"
-    _remove(part)
-    with open(_here() + part, "wb") as stream:  # noqa: PTH123
-        stream.truncate(2 * used + _ROOM)
-    run("mkfs.ext4", "-q", "-F", "-m", "0", "-E", "lazy_itable_init=1,lazy_journal_init=1", _here() + part)
+    _format(part, 2 * used + _ROOM)
     with _mounted(part) as place:
         os.rmdir(f"{place}/lost+found")  # noqa: PTH106 - some services take it for theirs
         run("cp", "-a", "-T", _here() + volume, place)
     os.rename(_here() + part, _here() + image)  # noqa: PTH104
+
+
+def _format(image: str, size: int) -> None:
+    """An empty file system in a new file of so many bytes."""
+    _remove(image)
+    with open(_here() + image, "wb") as stream:  # noqa: PTH123
+        stream.truncate(size)
+    run("mkfs.ext4", "-q", "-F", "-m", "0", "-E", "lazy_itable_init=1,lazy_journal_init=1", _here() + image)
 
 
 def insert(volume: str, image: str, token: str) -> dict[str, bool]:
@@ -63,7 +86,7 @@ def insert(volume: str, image: str, token: str) -> dict[str, bool]:
     itself. Whether what was `forced` to it is there, and what was not is `forgotten`; empty before it was in one.
     """
     release(volume, token)
-    with _mounted(image) as place:
+    with _alone(image), _mounted(image) as place:
         found = _remembered(place)
         # Now and not when the power fails: to force it then would force sizes of other files, without what is in them.
         with open(f"{place}/{_FORCED}", "w") as stream:  # noqa: PTH123
@@ -94,7 +117,8 @@ def cut(pid: int, directories: list[str]) -> None:
         raise OSError(f"{' and '.join(directories)} are on no disks of envctl's")
     places = [os.open(f"/proc/{pid}/root{one}", os.O_RDONLY) for one in directories]
     for place in places:
-        os.write(os.open(_NOT_FORCED, os.O_WRONLY | os.O_CREAT, 0o600, dir_fd=place), _NOT_FORCED.encode())
+        with suppress(OSError):  # a call before this one may have been cut off just after the power failed
+            os.write(os.open(_NOT_FORCED, os.O_WRONLY | os.O_CREAT, 0o600, dir_fd=place), _NOT_FORCED.encode())
     for place in places:
         fcntl.ioctl(place, _SHUTDOWN, struct.pack("I", _WITHOUT_FLUSH))
     os.kill(pid, signal.SIGKILL)
@@ -105,17 +129,18 @@ def put_back(volume: str, image: str, token: str) -> dict[str, bool]:
     `insert`, what the disk forgot.
     """
     release(volume, token)
-    _remove(f"{image}.part")
     fresh, found = f"{image}.new", dict[str, bool]()
-    if os.path.exists(_here() + image):  # noqa: PTH110
+    with _alone(image):
+        _remove(f"{image}.part")
+        if os.path.exists(_here() + image):  # noqa: PTH110
+            run("rm", "-rf", _here() + fresh)
+            with _mounted(image) as place:
+                found = _remembered(place)
+                run("cp", "-a", "-T", place, _here() + fresh)
+            # In one step: who breaks off here does it all once more, or leaves only what is old.
+            run("mv", "--exchange", "-T", _here() + fresh, _here() + volume)
+            _remove(image)
         run("rm", "-rf", _here() + fresh)
-        with _mounted(image) as place:
-            found = _remembered(place)
-            run("cp", "-a", "-T", place, _here() + fresh)
-        # In one step: who breaks off here does it all once more, or leaves only what is old.
-        run("mv", "--exchange", "-T", _here() + fresh, _here() + volume)
-        _remove(image)
-    run("rm", "-rf", _here() + fresh)
     return found
 
 
@@ -165,9 +190,35 @@ def _stat(pid: int) -> tuple[str, str]:
 
 
 @contextmanager
+def _alone(image: str) -> Iterator[None]:
+    """After whoever makes or copies the disk: who asks again, because it took long, must not do so beside it. What one
+    has left that was killed, is let go.
+    """
+    folder = os.open(os.path.dirname(_here() + image), os.O_RDONLY)  # noqa: PTH120
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        _let_go(image)
+        yield
+    finally:
+        os.close(folder)
+
+
+def _let_go(image: str) -> None:
+    held = [_node(int(name.removeprefix("loop"))) for name in _loops(image)]
+    with open("/proc/self/mountinfo") as stream:  # noqa: PTH123
+        mounts = [line.split() for line in stream]
+    for words in mounts:
+        if words[4].startswith(_PLACE) and words[words.index("-") + 2] in held:
+            run("umount", words[4])
+    for device in held:
+        with suppress(OSError):  # it may be gone with its mount
+            run("losetup", "--detach", device)
+
+
+@contextmanager
 def _mounted(image: str) -> Iterator[str]:
     """The disk's files, in this container alone."""
-    device, place = _attached(image), f"/run/envctl-disk-{os.getpid()}"
+    device, place = _attached(image), f"{_PLACE}{os.getpid()}"
     try:
         os.makedirs(place, exist_ok=True)  # noqa: PTH103
         run("mount", "-t", "ext4", device, place)
@@ -190,9 +241,7 @@ def _attached(image: str) -> str:
     while True:
         with open("/dev/loop-control", "rb") as control:  # noqa: PTH123
             number = fcntl.ioctl(control, _GET_FREE)
-        device = f"/dev/loop{number}"
-        with suppress(FileExistsError):
-            os.mknod(device, stat.S_IFBLK | 0o600, os.makedev(_LOOP, number))
+        device = _node(number)
         try:
             run("losetup", device, _here() + image)
         except OSError:
@@ -202,6 +251,14 @@ def _attached(image: str) -> str:
             time.sleep(0.02)
         else:
             return device
+
+
+def _node(number: int) -> str:
+    """The loop device of that number: containers have none before somebody makes it."""
+    device = f"/dev/loop{number}"
+    with suppress(FileExistsError):
+        os.mknod(device, stat.S_IFBLK | 0o600, os.makedev(_LOOP, number))
+    return device
 
 
 def _loops(image: str) -> list[str]:

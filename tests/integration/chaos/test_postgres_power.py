@@ -10,6 +10,8 @@ import pytest
 
 import envctl
 from envctl.chaos.ward import Ward
+from envctl.engine import hands
+from envctl.engine.sidecars import SURGEON, Sidecar
 from envctl.errors import ConfigurationError, FaultUnfit, VictimNeverCame
 from envctl.services.postgres.chaos.sessions import connect
 
@@ -171,6 +173,37 @@ def test_what_cannot_be_is_refused_before_anything_is_done(env: Environment, eve
             db.execute("SELECT pg_reload_conf()")
             eventually(lambda: _assert(forces(env) == "on"))
     assert site_of(env).container.started_at == started
+
+
+def test_an_engine_that_can_make_no_disks_is_told_before_anything_is_done(
+    env: Environment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And so is data that lies in no volume."""
+    started = site_of(env).container.started_at
+    with pytest.raises(FaultUnfit, match="is in the container itself"):
+        site_of(env).power.look("/etc/ssl")
+    monkeypatch.setattr(hands, "MECHANIC", Sidecar("clumsy", SURGEON.options))
+    with pytest.raises(FaultUnfit, match="loop-control"):
+        site_of(env).power.look("/var/lib/postgresql/data")
+    assert site_of(env).container.started_at == started
+
+
+def test_what_a_helper_left_that_was_killed_at_work_is_let_go(env: Environment) -> None:
+    """A loop device, and a mount: with them nobody could have the disk any more."""
+    site = site_of(env)
+    seen = site.power.look("/var/lib/postgresql/data")
+    [disk] = seen["disks"]
+    site.hands.mend(env.name, "power.make", volume=disk["volume"], image=disk["image"])
+    # Where the engine's files are seen, the helper's own parent knows.
+    script = "for n in $(seq 0 31); do [ -e /dev/loop$n ] || mknod /dev/loop$n b 7 $n; done;"
+    script += " for d in /proc/[0-9]*; do [ -e $d/root$0 ] && f=$d/root$0 && break; done; mkdir /run/envctl-disk-1;"
+    script += " n=$(losetup --find --show $f) && mount $n /run/envctl-disk-1"
+    done = site.hands.execute(f"envctl-{env.name}-mechanic", ["sh", "-c", script, disk["image"]])
+    assert done.exit_code == 0, done.output
+    assert site.power.left(seen)["loops"] != []
+    site.power.move_out(seen)
+    site.bring_up()
+    env.wait_recovered("postgres", timeout=120)
 
 
 def forces(env: Environment) -> str:
