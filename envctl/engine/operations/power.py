@@ -147,8 +147,9 @@ def put_back(volume: str, image: str, token: str) -> dict[str, bool]:
 def state(volume: str, image: str) -> dict[str, Any]:
     """What is left of the disk: `files` beside the volume, `mounts` on the machine, and `loops`."""
     folder, name = os.path.split(_here() + image)
-    files = [found for found in os.listdir(folder) if found.startswith(name)]  # noqa: PTH208
-    return {"files": files, "mounts": [volume] if _is_mounted(volume) else [], "loops": _loops(image)}
+    with _alone(image):  # who asked for it may be dead, and it still be made
+        files = [found for found in os.listdir(folder) if found.startswith(name)]  # noqa: PTH208
+        return {"files": files, "mounts": [volume] if _is_mounted(volume) else [], "loops": _loops(image)}
 
 
 def _remembered(place: str) -> dict[str, bool]:

@@ -200,7 +200,7 @@ def test_what_a_helper_left_that_was_killed_at_work_is_let_go(env: Environment) 
     script += " n=$(losetup --find --show $f) && mount $n /run/envctl-disk-1"
     done = site.hands.execute(f"envctl-{env.name}-mechanic", ["sh", "-c", script, disk["image"]])
     assert done.exit_code == 0, done.output
-    assert site.power.left(seen)["loops"] != []
+    assert loops(env.name) != []
     site.power.move_out(seen)
     site.bring_up()
     env.wait_recovered("postgres", timeout=120)
