@@ -30,7 +30,9 @@ if TYPE_CHECKING:
 Abilities = dict[str, tuple[bool | None, str]]
 
 _LONGEST = 120.0
-"""Seconds for a command. The engine (20.10) may keep the stream of one open for ever whose container was removed."""
+"""Seconds for a command, or for the engine's memory. An engine (20.10) may keep the stream of a command open for ever
+whose container was removed.
+"""
 
 _TRY = """
 import subprocess, sys
@@ -91,8 +93,12 @@ class Hands:
         # In fractions of a second, which the engine understands: with an end in the future it would wait for that.
         since, until = cast("Any", when), cast("Any", time.time())
         filters = {"container": container, "event": "kill"}
-        events = do(lambda: list(self._engine.api.events(since, until, filters, decode=True)))
-        return [event["Actor"]["Attributes"]["signal"] for event in events]
+        api = self._engine.api
+        try:
+            told = within(_LONGEST, lambda: do(lambda: list(api.events(since, until, filters, decode=True))), "events")
+        except TimeoutError as error:
+            raise NotReady(f"the engine has told no signals within {_LONGEST:g} s") from error
+        return [event["Actor"]["Attributes"]["signal"] for event in told]
 
     def set_restart_policy(self, container: str, policy: Mapping[str, Any]) -> None:
         """`{"Name": "always", "MaximumRetryCount": 0}`, as `inspect` shows it under HostConfig.RestartPolicy."""
