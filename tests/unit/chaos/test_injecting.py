@@ -29,7 +29,7 @@ from envctl.errors import (
 )
 from envctl.journal import Stage
 from envctl.model import State
-from tests.unit.chaos.toys import BEFORE, Brief, Gag, Lurker, Scribble, Stubborn, ToyWard, container
+from tests.unit.chaos.toys import BEFORE, WOKEN, Brief, Deaf, Gag, Lurker, Scribble, Stubborn, ToyWard, container
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -337,6 +337,18 @@ def test_no_victim_because_it_was_healed_is_told_as_that(ward: ToyWard) -> None:
     heal(ward, injection.id)
     with pytest.raises(VictimNeverCame, match="it was healed before one came"):
         injection.wait()
+
+
+def test_one_that_is_never_done_is_told_as_that_and_healed(ward: ToyWard) -> None:
+    """Who asks for its verdict waits for its time and for that of healing, and no longer."""
+    WOKEN.clear()
+    injection = inject(ward, Deaf(), "redis", Wish(0.2))
+    try:
+        with pytest.raises(FaultError, match="it still waits for redis"):
+            _ = injection.verdict
+        assert injection.heal().stage is Stage.HEALED
+    finally:
+        WOKEN.set()
 
 
 def test_no_victim_in_its_time_is_told_as_that(ward: ToyWard) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -23,7 +24,6 @@ from envctl.model import Container, State
 from envctl.protocols import Lost, NotReady
 
 if TYPE_CHECKING:
-    import threading
     from collections.abc import Callable
 
     from envctl.protocols import Service
@@ -150,7 +150,21 @@ class Lurker(Scribble):
         raise VictimNeverCame("a victim", "the connection was lost", "have one come")
 
 
-TOYS = MappingProxyType({fault.name: fault for fault in (Scribble, Stubborn, Gag, Brief, Lurker)})
+class Deaf(Lurker):
+    """As Lurker, and hears of nothing: the server that it asks stands still until `WOKEN`."""
+
+    name: ClassVar[str] = "deaf"
+    heals_within: ClassVar[float] = 1.0
+
+    def attend(self, site: Site, plan: dict[str, Any], stop: threading.Event) -> None:
+        """Ask, and get no answer."""
+        del site, plan, stop
+        WOKEN.wait(60)
+
+
+WOKEN = threading.Event()
+
+TOYS = MappingProxyType({fault.name: fault for fault in (Scribble, Stubborn, Gag, Brief, Lurker, Deaf)})
 
 
 @dataclass
