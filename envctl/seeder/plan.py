@@ -32,8 +32,10 @@ OBJECT_STORE = "minio"
 _ROUGHLY = 200
 """Rows of each relation that say well enough whether a dataset fits the disk."""
 
-JOBS = 2
-"""Connections or threads a service by default: while one waits for the server, the other makes the next rows."""
+JOBS, OBJECT_JOBS = 2, 4
+"""Connections or threads a service by default: while one waits for the server, the other makes the next rows. A store
+of objects answers only when all of an object is on its disk, so that more of them wait.
+"""
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class Plan:
     dataset: Dataset
     world: World
     facts: Facts
-    jobs: int
+    jobs: int | None
     stop: threading.Event = field(default_factory=threading.Event)
     sizes: dict[str, Size] = field(default_factory=dict)
 
@@ -65,13 +67,14 @@ class Plan:
         world = World(dataset)
         facts = Facts(compute(world, dataset))
         world.facts = facts.columns
-        return cls(dataset, world, facts, request.jobs or JOBS, stop)
+        return cls(dataset, world, facts, request.jobs, stop)
 
     def job(self, service: str, journal: Journal) -> tuple[Job, Progress]:
         """One service's job, and its progress."""
         progress = Progress(service)
         notes = journal.notes(service)
-        return Job(self.dataset, self.world, self.facts, notes, progress, self.jobs, self.stop), progress
+        jobs = self.jobs or (OBJECT_JOBS if service == OBJECT_STORE else JOBS)
+        return Job(self.dataset, self.world, self.facts, notes, progress, jobs, self.stop), progress
 
     def selected(self, services: Iterable[str]) -> tuple[str, ...]:
         """The services to fill: those named, or all of the dataset's.
