@@ -98,7 +98,7 @@ class Lock:
                     reads = (wanted["strength"] or _TABLE) == _TABLE
                     ask = f"LOCK TABLE {name} IN {'ACCESS SHARE' if reads else 'ROW EXCLUSIVE'} MODE NOWAIT"
                 _refused(db, name, ask)
-            # Behind one that only waits for the lock, and has begun to since it was looked at, who asks is refused, too.
+            # Behind one that only waits for the lock, and has begun to since it was looked at, who asks is refused too.
             holding.require(db, seen["token"])
         return {"session": session["pid"], "locked": names, "refused": "lock not available (55P03)"}
 
