@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import docker
 
     from envctl.environment import Environment
+    from envctl.reports import Verdict
 
 KILLS = 20
 
@@ -38,6 +39,17 @@ def env(engine: docker.DockerClient, tmp_path: Path, monkeypatch: pytest.MonkeyP
         yield one
 
 
+def require_sound(env: Environment, bank: Bank, verdict: Verdict) -> None:
+    """The bank works again; balances conserve, nothing acknowledged is lost, and the verdict is right."""
+    bank.wait_for_transfers(5)
+    audit = Audit(env, bank.ledger)
+    assert audit.total == ACCOUNTS * OPENING
+    assert audit.lost == set()
+    assert audit.half_done == {}
+    assert audit.wrong_about(verdict) == [], str(verdict)
+    assert verdict.problems == ()
+
+
 def test_twenty_kills_cost_nobody_money_and_every_verdict_is_right(env: Environment) -> None:
     """Balances conserve, what was acknowledged is there, the rest is there wholly or not at all; the verdict names
     each transfer that is there though its client never heard of it, and no other. One history has the clients'
@@ -50,13 +62,7 @@ def test_twenty_kills_cost_nobody_money_and_every_verdict_is_right(env: Environm
             aim, means = AIMS[turn % len(AIMS)], "backend" if turn % 4 == 3 else "server"
             with env.chaos.kill_mid_transaction("postgres", duration="120s", means=means, **aim) as kill:
                 verdict = kill.verdict
-            bank.wait_for_transfers(5)
-            audit = Audit(env, bank.ledger)
-            assert audit.total == ACCOUNTS * OPENING
-            assert audit.lost == set()
-            assert audit.half_done == {}
-            assert audit.wrong_about(verdict) == [], str(verdict)
-            assert verdict.problems == ()
+            require_sound(env, bank, verdict)
             assert [one.victim for one in verdict.transactions].count(True) == 1
             in_doubt |= {one.facts["xid"] for one in verdict.in_doubt}
     assert Audit(env, bank.ledger).never_told == in_doubt
@@ -75,10 +81,4 @@ def test_power_that_fails_costs_nobody_what_was_acknowledged(env: Environment) -
             with env.chaos.kill_mid_transaction("postgres", duration="120s", means="power", **aim) as kill:
                 verdict = kill.verdict
             assert verdict.facts["disk"] == {"forced": True, "forgotten": True}
-            bank.wait_for_transfers(5)
-            audit = Audit(env, bank.ledger)
-            assert audit.total == ACCOUNTS * OPENING
-            assert audit.lost == set()
-            assert audit.half_done == {}
-            assert audit.wrong_about(verdict) == [], str(verdict)
-            assert verdict.problems == ()
+            require_sound(env, bank, verdict)
